@@ -29,9 +29,9 @@ struct arena {
 enum { ARENA_KEEP = 256 * 1024 };
 
 /* A zeroed struct arena is an empty arena. */
-void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull)); // zeroed, aligned to 16
+void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull)); // zeroed, 16-aligned
 void *arena_copy(struct arena *a, const void *p, size_t n) __attribute__((returns_nonnull));
-struct str arena_str(struct arena *a, struct str s); // a copy, NUL-terminated behind its end; null stays null
+struct str arena_str(struct arena *a, struct str s); // a copy with a NUL behind it; null stays null
 char *arena_fmt(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 size_t arena_used(const struct arena *a); // bytes given out since the last reset
 void arena_reset(struct arena *a);

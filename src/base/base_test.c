@@ -45,8 +45,9 @@ TEST(buf_stops_at_its_limit)
     OK(buf_ok(&b) && b.n == 2);
     buf_fmt(&b, "%d", 42);
     OK(buf_ok(&b) && b.n == 4);
-    OK(memcmp(buf_z(&b), "\xac\x02"
-                         "42",
+    OK(memcmp(buf_z(&b),
+              "\xac\x02"
+              "42",
               5) == 0);
     buf_fini(&b);
 }

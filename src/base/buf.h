@@ -59,7 +59,7 @@ void buf_i64(struct buf *b, int64_t v);
 void buf_u32le(struct buf *b, uint32_t v);
 void buf_u64le(struct buf *b, uint64_t v);
 void buf_uvarint(struct buf *b, uint64_t v); // base 128, low groups first (protobuf, Kafka, Avro)
-void buf_varint(struct buf *b, int64_t v);   // zig-zag, then uvarint (Kafka records, Avro int and long)
+void buf_varint(struct buf *b, int64_t v);   // zig-zag, then uvarint (Kafka, Avro)
 
 /* Patch what was written earlier, when a length is known at last. */
 void buf_set_i32(struct buf *b, size_t at, int32_t v);

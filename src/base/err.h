@@ -28,20 +28,20 @@
  * One row a kind: text, Kafka error code, SQLSTATE, HTTP status; so the protocols cannot disagree.
  * Kafka codes: kafka.apache.org/protocol "Error Codes". SQLSTATE: PostgreSQL's errcodes.txt.
  */
-#define ERR_KINDS(X)                                                        \
-    X(NONE, "no error", 0, "00000", 200)                                    \
-    X(BUSY, "busy, try again", 7, "53000", 503)                             \
-    X(LIMIT, "over a limit", 10, "54000", 413)                              \
-    X(BAD_INPUT, "malformed input", 42, "08P01", 400)                       \
-    X(INVALID, "well formed, but not acceptable", 42, "22023", 422)         \
-    X(NOT_FOUND, "no such thing", 3, "42704", 404)                          \
-    X(CONFLICT, "in conflict with what is there", 36, "42710", 409)         \
-    X(UNSUPPORTED, "not supported", 35, "0A000", 501)                       \
-    X(DENIED, "not allowed", 29, "42501", 403)                              \
-    X(TIMEOUT, "took too long", 7, "57014", 504)                            \
-    X(REMOTE, "another server failed", -1, "08006", 502)                    \
-    X(FULL, "no space left", 56, "53100", 507)                              \
-    X(IO, "input/output", 56, "58030", 500)                                 \
+#define ERR_KINDS(X)                                                \
+    X(NONE, "no error", 0, "00000", 200)                            \
+    X(BUSY, "busy, try again", 7, "53000", 503)                     \
+    X(LIMIT, "over a limit", 10, "54000", 413)                      \
+    X(BAD_INPUT, "malformed input", 42, "08P01", 400)               \
+    X(INVALID, "well formed, but not acceptable", 42, "22023", 422) \
+    X(NOT_FOUND, "no such thing", 3, "42704", 404)                  \
+    X(CONFLICT, "in conflict with what is there", 36, "42710", 409) \
+    X(UNSUPPORTED, "not supported", 35, "0A000", 501)               \
+    X(DENIED, "not allowed", 29, "42501", 403)                      \
+    X(TIMEOUT, "took too long", 7, "57014", 504)                    \
+    X(REMOTE, "another server failed", -1, "08006", 502)            \
+    X(FULL, "no space left", 56, "53100", 507)                      \
+    X(IO, "input/output", 56, "58030", 500)                         \
     X(CORRUPT, "stored data is damaged", 2, "XX001", 500)
 
 enum err_kind {

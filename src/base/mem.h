@@ -10,23 +10,23 @@
 #include <stddef.h>
 
 void *mem_alloc(size_t n) __attribute__((malloc, alloc_size(1), returns_nonnull));
-void *mem_zero(size_t n) __attribute__((malloc, alloc_size(1), returns_nonnull)); // filled with zeros
+void *mem_zero(size_t n) __attribute__((malloc, alloc_size(1), returns_nonnull));  // zeroed
 void *mem_grow(void *p, size_t n) __attribute__((alloc_size(2), returns_nonnull)); // realloc
 void *mem_copy(const void *p, size_t n) __attribute__((malloc, returns_nonnull));  // yours
 char *mem_str(const char *s) __attribute__((malloc, returns_nonnull));             // strdup; yours
 char *mem_fmt(const char *fmt, ...) __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
 void mem_free(void *p);
 
-#define MEM_NEW(type)        ((type *)mem_zero(sizeof(type)))
-#define MEM_ARRAY(type, n)   ((type *)mem_zero(sizeof(type) * (n)))
-#define ARRAY_LEN(a)         (sizeof(a) / sizeof((a)[0]))
+#define MEM_NEW(type)                 ((type *)mem_zero(sizeof(type)))
+#define MEM_ARRAY(type, n)            ((type *)mem_zero(sizeof(type) * (n)))
+#define ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 /* Room for one more element in a grown array: doubles `cap` when `n` has reached it. */
-#define MEM_PUSH_ROOM(array, n, cap)                                           \
-    do {                                                                       \
-        if ((n) == (cap)) {                                                    \
-            (cap) = (cap) ? 2 * (cap) : 8;                                     \
-            (array) = mem_grow((array), (size_t)(cap) * sizeof *(array));      \
-        }                                                                      \
+#define MEM_PUSH_ROOM(array, n, cap)                                      \
+    do {                                                                  \
+        if ((n) == (cap)) {                                               \
+            (cap) = (cap) ? 2 * (cap) : 8;                                \
+            (array) = mem_grow((array), (size_t)(cap) * sizeof *(array)); \
+        }                                                                 \
     } while (0)

@@ -10,7 +10,7 @@
 
 struct utc {
     int64_t year;
-    unsigned month, day;         // from 1
+    unsigned month, day; // from 1
     unsigned hour, minute, second;
     unsigned micro;
 };
