@@ -1,0 +1,185 @@
+#include "os/fault.h"
+
+#include <stdio.h>
+
+static struct os_fault *fault_of(struct os *os)
+{
+    return (struct os_fault *)os;
+}
+
+/* True when this call is the one to fail. Calls may come from several threads. */
+static bool hit(struct os_fault *f, bool writes)
+{
+    if (f->writes_only && !writes)
+        return false;
+    if (__atomic_load_n(&f->hits, __ATOMIC_SEQ_CST) > 0 && !f->persistent)
+        return false;
+    if (__atomic_load_n(&f->hits, __ATOMIC_SEQ_CST) == 0 &&
+        __atomic_fetch_sub(&f->countdown, 1, __ATOMIC_SEQ_CST) != 0)
+        return false;
+    (void)__atomic_fetch_add(&f->hits, 1, __ATOMIC_SEQ_CST);
+    errno = f->kind == OS_FAULT_EIO || !writes ? EIO : ENOSPC;
+    return true;
+}
+
+static int fault_open(struct os *os, const char *path, int flags)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, false) ? -1 : f->under->open(f->under, path, flags);
+}
+
+static ssize_t fault_pread(struct os *os, int fd, void *p, size_t n, int64_t at)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, false) ? -1 : f->under->pread(f->under, fd, p, n, at);
+}
+
+static ssize_t fault_pwritev(struct os *os, int fd, const struct iovec *v, int count, int64_t at)
+{
+    struct os_fault *f = fault_of(os);
+    struct iovec half = {v->iov_base, v->iov_len / 2};
+
+    if (!hit(f, true))
+        return f->under->pwritev(f->under, fd, v, count, at);
+    if (f->kind == OS_FAULT_SHORT && half.iov_len > 0) {
+        (void)f->under->pwritev(f->under, fd, &half, 1, at);
+        errno = ENOSPC;
+    }
+    return -1;
+}
+
+static int fault_fdatasync(struct os *os, int fd)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->fdatasync(f->under, fd);
+}
+
+static int fault_fsync(struct os *os, int fd)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->fsync(f->under, fd);
+}
+
+static int fault_fallocate(struct os *os, int fd, int64_t at, int64_t n)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->fallocate(f->under, fd, at, n);
+}
+
+static int fault_ftruncate(struct os *os, int fd, int64_t size)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->ftruncate(f->under, fd, size);
+}
+
+static int fault_close(struct os *os, int fd)
+{
+    return fault_of(os)->under->close(fault_of(os)->under, fd);
+}
+
+static int fault_rename(struct os *os, const char *from, const char *to)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->rename(f->under, from, to);
+}
+
+static int fault_unlink(struct os *os, const char *path)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->unlink(f->under, path);
+}
+
+static int fault_rmdir(struct os *os, const char *path)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->rmdir(f->under, path);
+}
+
+static int fault_mkdir(struct os *os, const char *path)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->mkdir(f->under, path);
+}
+
+static int fault_stat(struct os *os, const char *path, struct os_stat *st)
+{
+    return fault_of(os)->under->stat(fault_of(os)->under, path, st);
+}
+
+static int64_t fault_now_ns(struct os *os)
+{
+    return fault_of(os)->under->now_ns(fault_of(os)->under);
+}
+
+static int64_t fault_wall_us(struct os *os)
+{
+    return fault_of(os)->under->wall_us(fault_of(os)->under);
+}
+
+static void fault_random(struct os *os, void *p, size_t n)
+{
+    fault_of(os)->under->random(fault_of(os)->under, p, n);
+}
+
+void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind, unsigned nth,
+                   bool persistent)
+{
+    *f = (struct os_fault){
+        .os =
+            {
+                .open = fault_open,
+                .pread = fault_pread,
+                .pwritev = fault_pwritev,
+                .fdatasync = fault_fdatasync,
+                .fsync = fault_fsync,
+                .fallocate = fault_fallocate,
+                .ftruncate = fault_ftruncate,
+                .close = fault_close,
+                .rename = fault_rename,
+                .unlink = fault_unlink,
+                .rmdir = fault_rmdir,
+                .mkdir = fault_mkdir,
+                .stat = fault_stat,
+                .now_ns = fault_now_ns,
+                .wall_us = fault_wall_us,
+                .random = fault_random,
+            },
+        .under = under,
+        .kind = kind,
+        .countdown = nth,
+        .persistent = persistent,
+    };
+}
+
+bool os_fault_walk(os_scenario_fn *scenario, void *arg, unsigned *faults)
+{
+    struct os_fault f;
+
+    *faults = 0;
+    for (int kind = 0; kind < OS_FAULT_KINDS; kind++) {
+        for (int persistent = 0; persistent < 2; persistent++) {
+            for (unsigned nth = 0;; nth++) {
+                os_fault_init(&f, os_real(), (enum os_fault_kind)kind, nth, persistent != 0);
+                if (!scenario(&f.os, arg)) {
+                    printf("# broken by fault kind %d at call %u, persistent %d\n", kind, nth,
+                           persistent);
+                    return false;
+                }
+                if (f.hits == 0)
+                    break;
+                (*faults)++;
+            }
+        }
+    }
+    return true;
+}

@@ -1,0 +1,86 @@
+/*
+ * os: the only door to files, clock and random.
+ *
+ * Code that must survive a bad disk takes a `struct os *` and never calls the kernel itself. os_real() is the kernel;
+ * os_fault() (os/fault.h) wraps another one and makes the n-th call fail, so that a test can walk a fault through every
+ * call of a scenario. The functions of the table answer as the system calls they are named for do: -1 and errno.
+ * os_ functions below are built on the table: they retry EINTR and short transfers and answer with a struct err.
+ *
+ * Descriptors are opened close-on-exec. Paths are NUL-terminated. All functions may be called from any thread.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct arena;
+
+struct os_stat {
+    int64_t size_bytes;
+    int64_t mtime_us; // of the last change of content, since 1970
+    uint64_t inode;
+    bool is_dir;
+};
+
+struct os {
+    int (*open)(struct os *os, const char *path, int flags); // flags of open(2); files are made with mode 0600
+    ssize_t (*pread)(struct os *os, int fd, void *p, size_t n, int64_t at);
+    ssize_t (*pwritev)(struct os *os, int fd, const struct iovec *v, int count, int64_t at);
+    int (*fdatasync)(struct os *os, int fd);
+    int (*fsync)(struct os *os, int fd);
+    int (*fallocate)(struct os *os, int fd, int64_t at, int64_t n); // reserves blocks, file grows, holes read as zero
+    int (*ftruncate)(struct os *os, int fd, int64_t size);
+    int (*close)(struct os *os, int fd); // always closes
+    int (*rename)(struct os *os, const char *from, const char *to);
+    int (*unlink)(struct os *os, const char *path); // a file
+    int (*rmdir)(struct os *os, const char *path);
+    int (*mkdir)(struct os *os, const char *path); // mode 0700
+    int (*stat)(struct os *os, const char *path, struct os_stat *st);
+    int64_t (*now_ns)(struct os *os);  // monotonic
+    int64_t (*wall_us)(struct os *os); // since 1970-01-01T00:00:00Z
+    void (*random)(struct os *os, void *p, size_t n); // unpredictable bytes; does not fail
+};
+
+struct os *os_real(void);
+
+/* ---- files ---- */
+
+/* -1 and e when it cannot be opened. */
+int os_open(struct os *os, const char *path, int flags, struct err *e) MUST_CHECK;
+void os_close(struct os *os, int fd); // fd -1 does nothing
+bool os_write(struct os *os, int fd, const void *p, size_t n, int64_t at, struct err *e) MUST_CHECK;
+/* All of v is written, or it is an error. v is changed. */
+bool os_writev(struct os *os, int fd, struct iovec *v, int count, int64_t at, struct err *e) MUST_CHECK;
+/* Fills all of p; the file ending earlier is ERR_CORRUPT. */
+bool os_read(struct os *os, int fd, void *p, size_t n, int64_t at, struct err *e) MUST_CHECK;
+/* Up to n bytes, fewer only at the end of the file. -1 and e on failure. */
+ssize_t os_read_some(struct os *os, int fd, void *p, size_t n, int64_t at, struct err *e) MUST_CHECK;
+bool os_sync(struct os *os, int fd, struct err *e) MUST_CHECK; // fdatasync; after a failure the data must be taken for lost
+bool os_sync_dir(struct os *os, const char *path, struct err *e) MUST_CHECK; // makes names in a folder durable
+
+bool os_exists(struct os *os, const char *path);
+bool os_size(struct os *os, const char *path, int64_t *size, struct err *e) MUST_CHECK;
+/* A whole file, NUL behind its end, in a; ERR_LIMIT when larger than max, ERR_NOT_FOUND when absent. */
+bool os_read_file(struct os *os, const char *path, size_t max, struct arena *a, struct str *out,
+                  struct err *e) MUST_CHECK;
+/* Replaces path durably: temporary file beside it, fdatasync, rename, fsync of the folder. Either the old or the new is there. */
+bool os_replace_file(struct os *os, const char *path, struct str content, struct err *e) MUST_CHECK;
+
+/* Makes the folder and those above it. Present ones are fine. */
+bool os_make_dirs(struct os *os, const char *path, struct err *e) MUST_CHECK;
+/* Names in a folder without . and .., sorted by bytes, in a. */
+bool os_list(struct os *os, const char *path, struct arena *a, struct str **names, size_t *count,
+             struct err *e) MUST_CHECK;
+bool os_remove_tree(struct os *os, const char *path, struct err *e) MUST_CHECK; // an absent one is fine
+/* Bytes free on the file system of path for us, and its size. */
+bool os_disk_free(const char *path, int64_t *free_bytes, int64_t *total_bytes, struct err *e) MUST_CHECK;
+
+/* ---- this process ---- */
+
+int64_t os_rss_bytes(void); // resident memory, 0 when it cannot be told
+int64_t os_cpu_us(void);    // user and system time so far
+int os_cores(void);

@@ -1,0 +1,112 @@
+#include "os/os.h"
+
+#include "base/arena.h"
+#include "base/test.h"
+#include "os/fault.h"
+#include "os/tempdir.h"
+#include "os/thread.h"
+
+#include <fcntl.h>
+
+TEST(files_come_back_as_written)
+{
+    char dir[TEMPDIR_MAX];
+    struct arena a = {0};
+    struct err e;
+    struct str s, *names;
+    size_t count;
+
+    OK(tempdir_make(dir));
+    OK(os_make_dirs(os_real(), arena_fmt(&a, "%s/a/b", dir), &e));
+    OK(os_replace_file(os_real(), arena_fmt(&a, "%s/a/b/f", dir), STR("one"), &e));
+    OK(os_replace_file(os_real(), arena_fmt(&a, "%s/a/b/f", dir), STR("two!"), &e));
+    OK(os_read_file(os_real(), arena_fmt(&a, "%s/a/b/f", dir), 100, &a, &s, &e));
+    OK(str_is(s, "two!"));
+    OK(!os_read_file(os_real(), arena_fmt(&a, "%s/a/b/f", dir), 3, &a, &s, &e));
+    OK(e.kind == ERR_LIMIT);
+    OK(!os_read_file(os_real(), arena_fmt(&a, "%s/a/none", dir), 3, &a, &s, &e));
+    OK(e.kind == ERR_NOT_FOUND);
+    OK(os_list(os_real(), arena_fmt(&a, "%s/a/b", dir), &a, &names, &count, &e));
+    OK(count == 1 && str_is(names[0], "f"));
+    OK(os_remove_tree(os_real(), dir, &e));
+    OK(!os_exists(os_real(), dir));
+    arena_fini(&a);
+}
+
+/* After any fault the file holds the old content or the new, and the new if that was promised. */
+static bool replace_scenario(struct os *os, void *arg)
+{
+    const char *path = arg;
+    struct arena a = {0};
+    struct err e;
+    struct str s;
+    bool promised, ok;
+
+    if (!os_replace_file(os_real(), path, STR("old"), &e))
+        return false;
+    promised = os_replace_file(os, path, STR("new"), &e);
+    ok = os_read_file(os_real(), path, 100, &a, &s, &e) &&
+         (promised ? str_is(s, "new") : str_is(s, "old") || str_is(s, "new"));
+    arena_fini(&a);
+    return ok;
+}
+
+TEST(replace_is_whole_under_every_fault)
+{
+    char dir[TEMPDIR_MAX];
+    struct arena a = {0};
+    struct err e;
+    unsigned faults;
+
+    OK(tempdir_make(dir));
+    OK(os_fault_walk(replace_scenario, arena_fmt(&a, "%s/f", dir), &faults));
+    printf("# %u faults\n", faults);
+    OK(faults >= 6 * 3 * 2);
+    OK(os_remove_tree(os_real(), dir, &e));
+    arena_fini(&a);
+}
+
+struct counter {
+    struct mutex lock;
+    struct cond changed;
+    int value;
+};
+
+static void count_up(void *arg)
+{
+    struct counter *c = arg;
+
+    mutex_lock(&c->lock);
+    c->value++;
+    cond_broadcast(&c->changed);
+    mutex_unlock(&c->lock);
+}
+
+TEST(threads_meet_at_a_condition)
+{
+    struct counter c = {.value = 0};
+    struct thread t[3];
+
+    mutex_init(&c.lock);
+    cond_init(&c.changed);
+    for (int i = 0; i < 3; i++)
+        thread_start(&t[i], "counter", count_up, &c);
+    mutex_lock(&c.lock);
+    while (c.value < 3)
+        cond_wait(&c.changed, &c.lock);
+    OK(!cond_wait_ms(&c.changed, &c.lock, 0) || c.value == 3);
+    mutex_unlock(&c.lock);
+    for (int i = 0; i < 3; i++)
+        thread_join(&t[i]);
+    cond_fini(&c.changed);
+    mutex_fini(&c.lock);
+}
+
+TEST(the_process_can_be_asked)
+{
+    OK(os_rss_bytes() > 0);
+    OK(os_cores() >= 1);
+    OK(os_real()->now_ns(os_real()) > 0);
+}
+
+TEST_MAIN
