@@ -1,0 +1,49 @@
+# The front door.  meson.build is the build itself; this spells the usual commands.
+#   make          builds build/dev/tarn           make lint fmt          style, static analysis
+#   make demo     installs, builds, shows it all  make asan tsan fuzz    the tests under sanitizers; fuzzing
+#   make test     installs, builds, every test    make bench interop     figures; clients from PyPI
+#   make check    unit tests only                 make e2e               end-to-end tests only
+B ?= build
+
+all: $(B)/dev
+	@ninja -C $<
+
+demo: install all
+	$(B)/dev/tarn demo
+test: install all
+	tools/test unit e2e
+check: all
+	tools/test unit
+e2e: all
+	tools/test e2e
+install:
+	@tools/install
+
+lint: all
+	tools/lint
+fmt:
+	clang-format-14 -i $$(git ls-files '*.[ch]')
+asan: $(B)/asan
+	B=$< tools/test unit e2e
+tsan: $(B)/tsan
+	B=$< tools/test unit
+fuzz: $(B)/fuzz
+	tools/fuzz
+bench: all
+	bench/run
+interop: all
+	tests/interop/run
+clean:
+	rm -rf $(B)
+
+$(B)/dev:
+	@command -v meson >/dev/null || { echo "meson is missing: run tools/install, or make test"; exit 1; }
+	meson setup $@
+$(B)/asan:
+	CC=clang-14 meson setup $@ -Db_sanitize=address,undefined -Db_lundef=false
+$(B)/tsan:
+	CC=clang-14 meson setup $@ -Db_sanitize=thread -Db_lundef=false
+$(B)/fuzz:
+	CC=clang-14 meson setup $@ -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+
+.PHONY: all demo test check e2e install lint fmt asan tsan fuzz bench interop clean
