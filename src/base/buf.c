@@ -199,9 +199,8 @@ void buf_set_i32(struct buf *b, size_t at, int32_t v)
 /* The escape of one ASCII character, or NULL when it stands for itself. */
 static const char *json_escape(unsigned char c, char out[8])
 {
-    static const char *const named[128] = {
-        ['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n", ['\r'] = "\\r",
-        ['\t'] = "\\t", ['\b'] = "\\b",  ['\f'] = "\\f"};
+    static const char *const named[128] = {['"'] = "\\\"", ['\\'] = "\\\\", ['\n'] = "\\n", ['\r'] = "\\r",
+                                           ['\t'] = "\\t", ['\b'] = "\\b",  ['\f'] = "\\f"};
 
     if (named[c])
         return named[c];

@@ -30,8 +30,7 @@ bool err_set_at(struct err *e, enum err_kind kind, int sys, const char *where, c
     n = vsnprintf(e->msg, sizeof e->msg, fmt, ap);
     va_end(ap);
     if (sys != 0 && n >= 0 && (size_t)n < sizeof e->msg)
-        (void)snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %s",
-                       strerror_r(sys, text, sizeof text));
+        (void)snprintf(e->msg + n, sizeof e->msg - (size_t)n, ": %s", strerror_r(sys, text, sizeof text));
     return false;
 }
 

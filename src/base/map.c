@@ -36,8 +36,7 @@ static void rehash(struct map *m)
     *m = (struct map){._slots = MEM_ARRAY(struct map_slot, cap), ._cap = cap, .n = old.n};
     for (size_t i = 0; i < old._cap; i++)
         if (old._slots[i].key)
-            *find(m, str_from(old._slots[i].key, old._slots[i].len), old._slots[i].hash) =
-                old._slots[i];
+            *find(m, str_from(old._slots[i].key, old._slots[i].len), old._slots[i].hash) = old._slots[i];
     mem_free(old._slots);
 }
 

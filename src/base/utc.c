@@ -47,8 +47,8 @@ struct utc utc_split(int64_t micros)
 const char *utc_iso(int64_t micros, int digits, char *out)
 {
     struct utc t = utc_split(micros);
-    int n = snprintf(out, UTC_TEXT, "%04lld-%02u-%02uT%02u:%02u:%02u", (long long)t.year, t.month,
-                     t.day, t.hour, t.minute, t.second);
+    int n = snprintf(out, UTC_TEXT, "%04lld-%02u-%02uT%02u:%02u:%02u", (long long)t.year, t.month, t.day,
+                     t.hour, t.minute, t.second);
 
     if (digits == 3)
         n += snprintf(out + n, (size_t)(UTC_TEXT - n), ".%03u", t.micro / 1000);

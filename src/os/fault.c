@@ -137,23 +137,23 @@ void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind
     *f = (struct os_fault){
         .os =
             {
-                .open = fault_open,
-                .pread = fault_pread,
-                .pwritev = fault_pwritev,
-                .fdatasync = fault_fdatasync,
-                .fsync = fault_fsync,
-                .fallocate = fault_fallocate,
-                .ftruncate = fault_ftruncate,
-                .close = fault_close,
-                .rename = fault_rename,
-                .unlink = fault_unlink,
-                .rmdir = fault_rmdir,
-                .mkdir = fault_mkdir,
-                .stat = fault_stat,
-                .now_ns = fault_now_ns,
-                .wall_us = fault_wall_us,
-                .random = fault_random,
-            },
+                 .open = fault_open,
+                 .pread = fault_pread,
+                 .pwritev = fault_pwritev,
+                 .fdatasync = fault_fdatasync,
+                 .fsync = fault_fsync,
+                 .fallocate = fault_fallocate,
+                 .ftruncate = fault_ftruncate,
+                 .close = fault_close,
+                 .rename = fault_rename,
+                 .unlink = fault_unlink,
+                 .rmdir = fault_rmdir,
+                 .mkdir = fault_mkdir,
+                 .stat = fault_stat,
+                 .now_ns = fault_now_ns,
+                 .wall_us = fault_wall_us,
+                 .random = fault_random,
+                 },
         .under = under,
         .kind = kind,
         .countdown = nth,
@@ -171,8 +171,7 @@ bool os_fault_walk(os_scenario_fn *scenario, void *arg, unsigned *faults)
             for (unsigned nth = 0;; nth++) {
                 os_fault_init(&f, os_real(), (enum os_fault_kind)kind, nth, persistent != 0);
                 if (!scenario(&f.os, arg)) {
-                    printf("# broken by fault kind %d at call %u, persistent %d\n", kind, nth,
-                           persistent);
+                    printf("# broken by fault kind %d at call %u, persistent %d\n", kind, nth, persistent);
                     return false;
                 }
                 if (f.hits == 0)

@@ -83,8 +83,8 @@ bool os_read(struct os *os, int fd, void *p, size_t n, int64_t at, struct err *e
     if (got < 0)
         return false;
     if ((size_t)got < n)
-        return err_set(e, ERR_CORRUPT, "file ends at %lld, %zu bytes are missing",
-                       (long long)(at + got), n - (size_t)got);
+        return err_set(e, ERR_CORRUPT, "file ends at %lld, %zu bytes are missing", (long long)(at + got),
+                       n - (size_t)got);
     return true;
 }
 
@@ -134,8 +134,7 @@ bool os_read_file(struct os *os, const char *path, size_t max, struct arena *a, 
     if (fd < 0 || !os_size(os, path, &size, e))
         goto out;
     if ((uint64_t)size > max) {
-        (void)err_set(e, ERR_LIMIT, "%s has %lld bytes, at most %zu are allowed", path,
-                      (long long)size, max);
+        (void)err_set(e, ERR_LIMIT, "%s has %lld bytes, at most %zu are allowed", path, (long long)size, max);
         goto out;
     }
     p = arena_alloc(a, (size_t)size + 1);

@@ -27,12 +27,14 @@ struct os_stat {
 };
 
 struct os {
-    int (*open)(struct os *os, const char *path, int flags); // flags of open(2); files are made with mode 0600
+    int (*open)(struct os *os, const char *path,
+                int flags); // flags of open(2); files are made with mode 0600
     ssize_t (*pread)(struct os *os, int fd, void *p, size_t n, int64_t at);
     ssize_t (*pwritev)(struct os *os, int fd, const struct iovec *v, int count, int64_t at);
     int (*fdatasync)(struct os *os, int fd);
     int (*fsync)(struct os *os, int fd);
-    int (*fallocate)(struct os *os, int fd, int64_t at, int64_t n); // reserves blocks, file grows, holes read as zero
+    int (*fallocate)(struct os *os, int fd, int64_t at,
+                     int64_t n); // reserves blocks, file grows, holes read as zero
     int (*ftruncate)(struct os *os, int fd, int64_t size);
     int (*close)(struct os *os, int fd); // always closes
     int (*rename)(struct os *os, const char *from, const char *to);
@@ -40,8 +42,8 @@ struct os {
     int (*rmdir)(struct os *os, const char *path);
     int (*mkdir)(struct os *os, const char *path); // mode 0700
     int (*stat)(struct os *os, const char *path, struct os_stat *st);
-    int64_t (*now_ns)(struct os *os);  // monotonic
-    int64_t (*wall_us)(struct os *os); // since 1970-01-01T00:00:00Z
+    int64_t (*now_ns)(struct os *os);                 // monotonic
+    int64_t (*wall_us)(struct os *os);                // since 1970-01-01T00:00:00Z
     void (*random)(struct os *os, void *p, size_t n); // unpredictable bytes; does not fail
 };
 
@@ -59,8 +61,10 @@ bool os_writev(struct os *os, int fd, struct iovec *v, int count, int64_t at, st
 bool os_read(struct os *os, int fd, void *p, size_t n, int64_t at, struct err *e) MUST_CHECK;
 /* Up to n bytes, fewer only at the end of the file. -1 and e on failure. */
 ssize_t os_read_some(struct os *os, int fd, void *p, size_t n, int64_t at, struct err *e) MUST_CHECK;
-bool os_sync(struct os *os, int fd, struct err *e) MUST_CHECK; // fdatasync; after a failure the data must be taken for lost
-bool os_sync_dir(struct os *os, const char *path, struct err *e) MUST_CHECK; // makes names in a folder durable
+bool os_sync(struct os *os, int fd,
+             struct err *e) MUST_CHECK; // fdatasync; after a failure the data must be taken for lost
+bool os_sync_dir(struct os *os, const char *path,
+                 struct err *e) MUST_CHECK; // makes names in a folder durable
 
 bool os_exists(struct os *os, const char *path);
 bool os_size(struct os *os, const char *path, int64_t *size, struct err *e) MUST_CHECK;

@@ -1,0 +1,210 @@
+/*
+ * connect: connectors and the runtime that keeps them running, as Kafka Connect has it.
+ *
+ * A connector is a name and a JSON object of strings, in the words of the connector that users know
+ * ("connector.class": "io.debezium.connector.postgresql.PostgresConnector"). A connector class is one
+ * `struct connector_class`: its Java class names, its keys (a table that gives checks, defaults and documentation),
+ * and its task functions. Adding a connector is adding a folder with one such struct and a row in connect/classes.c.
+ *
+ * State is in the log, in Kafka Connect's own formats: configs in connect-configs, positions of sources in
+ * connect-offsets, states in connect-status (all compacted); positions of sinks in the consumer group
+ * connect-NAME. So a connector can move to a real Kafka Connect by mirroring topics.
+ *
+ * Each task has a thread. A source task reads its source and appends with source_append(): records of all its topics
+ * and its new position in ONE atomic append, so a change is on its topics exactly once. A sink task is given the
+ * records of its partitions by put() and asked by flush() to make them durable; then its position moves. A sink that stores
+ * the position with its data (lake) says so in open() and is exactly-once by that.
+ *
+ * States: UNASSIGNED RUNNING PAUSED FAILED RESTARTING STOPPED, as Kafka Connect's. A task that fails keeps its error text
+ * (GET /connectors/N/status shows it as "trace") until it is restarted.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+#include "log/batch.h"
+#include "log/log.h"
+
+struct blobs;
+struct connect;
+struct engine;
+struct lake;
+struct net;
+struct schema_store;
+struct task;
+
+/* What connectors work with. Borrowed; outlives the runtime. */
+struct connect_env {
+    struct os *os;
+    struct net *net;
+    struct log *log;
+    struct schema_store *schemas;
+    struct blobs *blobs;   // the objects of this process
+    struct lake *lake;     // NULL when there is none
+    const char *blobs_url; // "http://127.0.0.1:9000": a store.url or s3 endpoint that means `blobs`
+};
+
+/* ---- a connector class ---- */
+
+enum config_type {
+    CONFIG_STRING,
+    CONFIG_INT,
+    CONFIG_LONG,
+    CONFIG_BOOLEAN,
+    CONFIG_LIST,
+    CONFIG_PASSWORD,
+    CONFIG_CLASS
+};
+enum config_importance { CONFIG_HIGH, CONFIG_MEDIUM, CONFIG_LOW };
+
+struct config_key {
+    const char *name;
+    enum config_type type;
+    const char *otherwise; // default; NULL: required when `required`, else absent
+    bool required;
+    enum config_importance importance;
+    const char *sentence;
+};
+
+/* A connector's configuration: strings by key, unknown keys included. */
+struct config {
+    struct str name; // of the connector
+    const struct config_key *keys;
+    size_t key_count;
+    const struct map *values; // key -> NUL-terminated char *
+};
+struct str config_str(const struct config *c,
+                      const char *key);                      // value or default; STR_NULL when neither
+int64_t config_i64(const struct config *c, const char *key); // checked before, so always a number
+bool config_bool(const struct config *c, const char *key);
+
+struct connector_class {
+    const char *const *names; // Java class names it answers to, NULL-terminated; the first is shown
+    bool source;
+    const char *version;
+    const struct config_key *keys;
+    size_t key_count;
+    /* What the key table cannot check. NULL: nothing. Called before a configuration is accepted; must not block long. */
+    bool (*check)(const struct config *c, struct err *e);
+    int (*tasks)(const struct config *c, int tasks_max); // how many tasks it makes; NULL: tasks_max
+    const struct source_class *source_ops;               // one of the two
+    const struct sink_class *sink_ops;
+};
+
+/* ---- sources ---- */
+
+/*
+ * run() is the task: it reads until task_should_stop(), then returns true. False with e: the task is FAILED. It may block,
+ * but must notice task_should_stop() within a second (task_wake_fd() becomes readable then).
+ */
+struct source_class {
+    bool (*run)(struct task *t, const struct config *c, struct err *e);
+};
+
+/* The position stored last for this partition (JSON text, as Kafka Connect keeps it), in a; STR_NULL when there is none. */
+struct str source_position(struct task *t, struct str partition_json, struct arena *a);
+/*
+ * Appends writes and the new position in one atomic durable append, waiting for it. position_json NULL text: records only.
+ * Topics must exist (log_ensure_topic).
+ */
+bool source_append(struct task *t, struct log_part_write *writes, size_t count, struct str partition_json,
+                   struct str position_json, struct err *e) MUST_CHECK;
+
+/* ---- sinks ---- */
+
+struct sink_partition {
+    struct str topic;
+    int32_t partition;
+    int64_t
+        next; // offset of the next record to be put. In open(): from the group; the sink may lower or raise it
+};
+
+struct sink_record {
+    struct sink_partition *from;
+    struct record r; // borrowed during put()
+};
+
+struct sink_class {
+    /* Partitions of this task, for its whole life. *state is the task's own. */
+    bool (*open)(struct task *t, const struct config *c, struct sink_partition *parts, size_t count,
+                 void **state, struct err *e);
+    /* In offset order within a partition. The sink may write what it likes; nothing is safe before flush(). */
+    bool (*put)(void *state, const struct sink_record *records, size_t count, struct err *e);
+    /*
+     * Makes durable what is due at this moment - all of it when `all` - and sets safe[i] to the offset below which
+     * partition i is durable now (as parts of open()); the runtime commits it to the group.
+     */
+    bool (*flush)(void *state, bool all, int64_t *safe, struct err *e);
+    int64_t (*next_flush_ms)(
+        void *state);           // how long until flush() should be called though no record comes; -1: not
+    void (*close)(void *state); // NULL state does nothing
+};
+
+/* ---- inside a task ---- */
+
+const struct connect_env *task_env(struct task *t);
+const char *task_name(const struct task *t); // "postgres-source-storefront-0"
+bool task_should_stop(struct task *t);
+int task_wake_fd(struct task *t); // readable from the moment the task should stop
+struct task_stats {
+    uint64_t records, bytes;  // through the task so far
+    int64_t source_lag_bytes; // a source: what it has not read yet; -1: not known
+    int64_t source_lag_ms;    // age of the newest change when it was appended; -1: not known
+    char state[64];           // what it does now, in words: "snapshot of orders, 40 %", "streaming"
+};
+void task_report(struct task *t, const struct task_stats *s);
+
+/* ---- the runtime ---- */
+
+bool connect_start(const struct connect_env *env, struct connect **out,
+                   struct err *e) MUST_CHECK; // replays its topics, starts what was running
+void connect_stop(struct connect *c);         // flushes, waits for all tasks; NULL does nothing
+
+/* config_json: a JSON object of strings (numbers and booleans are taken as their text). */
+bool connect_put(struct connect *c, struct str name, struct str config_json, bool *created,
+                 struct err *e) MUST_CHECK;
+bool connect_delete(struct connect *c, struct str name, struct err *e) MUST_CHECK;
+enum connect_target { CONNECT_STARTED, CONNECT_PAUSED, CONNECT_STOPPED };
+bool connect_set_target(struct connect *c, struct str name, enum connect_target target,
+                        struct err *e) MUST_CHECK;
+/* task -1: the connector and, with_tasks, its tasks. */
+bool connect_restart(struct connect *c, struct str name, int task, bool with_tasks, bool only_failed,
+                     struct err *e) MUST_CHECK;
+
+struct connect_task_info {
+    int id;
+    bool source;
+    const char *state; // "RUNNING", ...
+    struct str trace;  // error text when FAILED
+    struct task_stats stats;
+    int64_t lag_records; // a sink: records it has not made durable; -1 for sources
+};
+struct connect_info {
+    struct str name, config_json, type; // type: "source" or "sink"
+    const char *state;
+    struct str trace;
+    struct connect_task_info *tasks;
+    size_t task_count;
+};
+bool connect_get(struct connect *c, struct str name, struct arena *a,
+                 struct connect_info *out); // false: none
+void connect_list(struct connect *c, struct arena *a, struct connect_info **out,
+                  size_t *count); // by name
+
+/*
+ * Barriers, for `tarn verify`. connect_hold() makes every sink stop before its next put and not flush; connect_flush_at()
+ * lets the sinks that read `topic`/`partition` go on to exactly `offset`, flush there, and hold again, and waits for that;
+ * connect_release() lets all go on.
+ */
+bool connect_hold(struct connect *c, struct err *e) MUST_CHECK;
+struct connect_barrier {
+    struct str topic;
+    int32_t partition;
+    int64_t offset;
+};
+bool connect_flush_at(struct connect *c, const struct connect_barrier *b, size_t count, int64_t timeout_ms,
+                      struct err *e) MUST_CHECK;
+void connect_release(struct connect *c);
+
+const struct connector_class *const *connect_classes(void); // NULL-terminated

@@ -1,0 +1,174 @@
+/*
+ * log: topics on disk, the one storage engine.
+ *
+ * A topic has partitions; a partition is a sequence of Kafka record batches (v2, KIP-98) kept exactly as they cross the wire,
+ * each record with an offset. log_append() writes batches to several partitions as ONE atomic, durable step: when it
+ * has answered, all of them survive a crash; when it has failed or the process died before, none is ever seen.
+ *
+ * How: appends queue for the committer, one thread. It takes all that waits, gives offsets, writes one frame a append to the
+ * preallocated journal file and one fdatasync covers the whole group; then the batches are copied to their partitions'
+ * segment files (not synced) and become readable; then the callers hear. A checkpoint syncs segments and recycles the
+ * journal. An append above LOG_DIRECT_BYTES goes to its segments first, is synced there, and the journal holds only the
+ * reference. So reads always come from segments, and start-up replays at most one journal: restart time does not grow
+ * with data. After a failed fdatasync nothing is acknowledged any more (log_failed() tells why) until the log is opened anew.
+ * A full disk is different: the append is refused with ERR_FULL, reading goes on, and writing works again when there is room.
+ * docs/formats.md has every byte.
+ *
+ * Threads: every function may be called from any thread unless it says otherwise. Callbacks run on the committer's thread:
+ * they must not block and must not call back into log; post to your loop.
+ *
+ * Everything above reaches topics through this header only, because a second implementation over librdkafka will run
+ * the same platform on a real Kafka cluster.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct log;
+struct os;
+
+struct log_options {
+    struct os *os;
+    const char *dir;
+    int64_t journal_bytes; // size of one journal file. 0: 64 MiB
+    int64_t segment_bytes; // default of topics. 0: 1 GiB (Kafka: log.segment.bytes)
+    int64_t memory_bytes;  // appends that may wait for the committer; more makes log_append wait. 0: 64 MiB
+};
+
+bool log_open(const struct log_options *o, struct log **out, struct err *e) MUST_CHECK;
+void log_close(struct log *l); // finishes what was appended, checkpoints; NULL does nothing
+/* True, with the reason in e, when the log cannot write any more and the process should restart. */
+bool log_failed(struct log *l, struct err *e);
+const char *log_cluster_id(
+    struct log *l); // 22 characters of base64, made with the folder and kept (Kafka: cluster.id)
+
+/* ---- topics ---- */
+
+struct log_uuid {
+    uint8_t b[16];
+};
+
+/* Settings of a topic, with Kafka's names and defaults. -1: without limit. */
+struct log_settings {
+    int64_t retention_ms;      // 604800000
+    int64_t retention_bytes;   // -1
+    int64_t segment_bytes;     // the log's default
+    int64_t segment_ms;        // 604800000
+    int64_t max_message_bytes; // 1048588
+    bool compact;              // cleanup.policy has compact
+    bool remove;               // cleanup.policy has delete
+    bool append_time;          // message.timestamp.type=LogAppendTime
+};
+
+void log_settings_default(struct log *l, struct log_settings *s);
+
+struct log_topic {
+    struct str name; // lives as long as the topic; hold it no longer than your arena copy
+    struct log_uuid id;
+    int32_t partitions;
+    bool internal; // name starts with an underscore
+    struct log_settings settings;
+};
+
+/* Name rules are Kafka's: 1 to 249 of [a-zA-Z0-9._-], not "." or "..". An existing one is ERR_CONFLICT. Durable when it returns. */
+bool log_create_topic(struct log *l, struct str name, int32_t partitions, const struct log_settings *s,
+                      struct err *e) MUST_CHECK;
+/* As log_create_topic, but one that is there already is fine. */
+bool log_ensure_topic(struct log *l, struct str name, int32_t partitions, const struct log_settings *s,
+                      struct err *e) MUST_CHECK;
+bool log_add_partitions(struct log *l, struct str name, int32_t partitions, struct err *e) MUST_CHECK;
+bool log_alter_topic(struct log *l, struct str name, const struct log_settings *s, struct err *e) MUST_CHECK;
+bool log_delete_topic(struct log *l, struct str name, struct err *e) MUST_CHECK;
+
+bool log_find_topic(struct log *l, struct str name, struct arena *a,
+                    struct log_topic *out); // false: none
+bool log_find_topic_id(struct log *l, const struct log_uuid *id, struct arena *a, struct log_topic *out);
+void log_list_topics(struct log *l, struct arena *a, struct log_topic **out,
+                     size_t *count); // by name
+
+/* ---- append ---- */
+
+/* Bytes for one partition: one or more whole v2 record batches, checked by the caller with batch_check(). */
+struct log_part_write {
+    struct str topic;
+    int32_t partition;
+    struct str
+        batches; // borrowed until the append is done; base offsets and (with append_time) timestamps are set in a copy
+    int64_t base_offset;    // out: offset of the first record; -1 when refused
+    int64_t append_time_ms; // out: -1 unless the topic uses append time
+    int64_t start_offset;   // out: the partition's first offset
+    enum err_kind refused;  // out: why this part was not taken (log_append_some only)
+};
+
+typedef void log_done_fn(void *arg, bool ok, const struct err *e);
+
+/*
+ * All parts or none. `done` is called once, on the committer's thread. The array and the bytes it points at are
+ * borrowed until then. Idempotent producers (KIP-98): batches with a producer id are checked against the partition's last sequence
+ * numbers; a repeat of one of the last five is not appended again and answers its first base_offset; a gap is ERR_INVALID
+ * ("out of order sequence"), an old epoch ERR_DENIED.
+ */
+void log_append_async(struct log *l, struct log_part_write *parts, size_t count, log_done_fn *done,
+                      void *arg);
+bool log_append(struct log *l, struct log_part_write *parts, size_t count,
+                struct err *e) MUST_CHECK; // waits
+/* A producer id never given out before (durable). */
+bool log_new_producer_id(struct log *l, int64_t *id, struct err *e) MUST_CHECK;
+
+/* ---- fetch ---- */
+
+struct log_range {
+    int64_t start; // first offset there is
+    int64_t end;   // offset the next record will get; all below is durable
+};
+
+bool log_range(struct log *l, struct str topic, int32_t partition,
+               struct log_range *out); // false: no such partition
+/*
+ * Appends to `out` whole batches from the one that holds `offset`, as many as fit max_bytes but at least one. Nothing when
+ * offset is the end. An offset outside [start, end] is ERR_NOT_FOUND; a damaged batch is ERR_CORRUPT naming topic, partition and offset.
+ */
+bool log_fetch(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
+               struct buf *out, struct err *e) MUST_CHECK;
+/* Where the same bytes lie, for sending them without a copy: an open descriptor (yours to close), position, length. False and n = 0 at the end. */
+struct log_piece {
+    int fd;
+    int64_t at;
+    size_t n;
+};
+bool log_fetch_piece(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
+                     struct log_piece *out, struct err *e) MUST_CHECK;
+/* First offset whose batch has a timestamp >= time_ms (and that timestamp), or false when there is none. */
+bool log_offset_for_time(struct log *l, struct str topic, int32_t partition, int64_t time_ms, int64_t *offset,
+                         int64_t *timestamp_ms);
+/* Records below offset are gone for readers (Kafka: DeleteRecords); the files go with the next retention run. */
+bool log_trim(struct log *l, struct str topic, int32_t partition, int64_t offset, struct err *e) MUST_CHECK;
+int64_t log_size_bytes(struct log *l, struct str topic, int32_t partition);
+
+/* ---- watch ---- */
+
+/*
+ * fn(arg) is called once, on the committer's thread, when the partition's end passes `offset` (or at once, on this thread, when it has), or
+ * when the topic is deleted. log_unwatch() returns only when fn is not running and will not run.
+ */
+struct log_watch {
+    void (*fn)(void *arg);
+    void *arg;
+    struct log_watch *_next, **_at;
+    void *_part;
+    int64_t _offset;
+};
+void log_watch(struct log *l, struct str topic, int32_t partition, int64_t offset, struct log_watch *w);
+void log_unwatch(struct log *l, struct log_watch *w);
+
+/* Retention by time and size, compaction, checkpoint: called by the owner's timer, as a job; does what is due. */
+bool log_maintain(struct log *l, struct err *e) MUST_CHECK;
+
+struct log_stats {
+    uint64_t appends, records, bytes, groups; // since open; groups: fdatasyncs of the journal
+    uint64_t topics, partitions, disk_bytes;
+};
+void log_stats(struct log *l, struct log_stats *out);

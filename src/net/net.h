@@ -1,0 +1,128 @@
+/*
+ * net: loops, connections, timers and jobs.
+ *
+ * A loop is one thread that owns sockets and timers and never blocks. `struct net` holds one loop per core and a pool
+ * of threads for what blocks (fsync, SQLite, DuckDB, PostgreSQL, other servers): a job runs on the pool and comes back
+ * to the loop that asked as a message. libuv is underneath and stays inside this folder.
+ *
+ *     net_start(&options, &net, e)
+ *     net_listen(net, &(struct net_listen){.host = "127.0.0.1", .port = 9092, .proto = &kafka_proto, .arg = k}, &port, e)
+ *     ...
+ *     net_stop(net)      stop listening, close connections, finish jobs, join threads, free
+ *
+ * A protocol is sans-I/O: net hands it the bytes that came and it says what to send. Everything about one connection
+ * happens on its loop's thread; other threads reach it by loop_post() with a connection id, never with a pointer.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct net;
+struct loop;
+struct conn;
+
+struct net_options {
+    unsigned loops;       // 0: one per core, at most 8
+    unsigned job_threads; // 0: twice the cores, at least 4
+    unsigned conn_max;    // connections over all listeners; further ones are closed at once. 0: 4096
+    const char *tls_cert, *tls_key; // PEM files; NULL: no TLS listener can be made
+};
+
+bool net_start(const struct net_options *o, struct net **net, struct err *e) MUST_CHECK;
+void net_stop(struct net *net); // NULL does nothing; not from a loop or job thread
+
+/* ---- messages and timers ---- */
+
+struct loop *net_loop(struct net *net, unsigned i); // i modulo the number of loops
+struct loop *loop_current(void);                    // the loop whose thread this is, or NULL
+/* fn(arg) runs soon on the loop's thread, in the order posted. From any thread. */
+typedef void loop_fn(void *arg);
+void loop_post(struct loop *l, loop_fn *fn, void *arg);
+
+/* A timer belongs to a loop and is used on its thread only. It fires once; start it again for the next time. */
+struct timer;
+struct timer *timer_new(struct loop *l, loop_fn *fn, void *arg);
+void timer_start(struct timer *t, int64_t after_ms); // restarts a running one
+void timer_cancel(struct timer *t);                  // fn will not run after this returns
+void timer_free(struct timer *t);                    // NULL does nothing
+
+/* ---- jobs ---- */
+
+/*
+ * run(arg) on a pool thread, then done(arg) on the loop that called (or not at all when done is NULL, or on no loop:
+ * done then runs on the pool thread). Jobs wait in a first-in first-out queue. From any thread.
+ */
+void job_run(struct net *net, loop_fn *run, loop_fn *done, void *arg);
+
+/* ---- connections ---- */
+
+/*
+ * What a protocol must bring. `state` is what open() returned. All calls on the connection's loop.
+ *
+ * open     a connection was accepted; returns its state, never NULL.
+ * input    bytes that came and were not consumed yet; returns how many of them are consumed now (0: wait for more).
+ *          Consumed bytes may be used until the next call. It may write, pause or close the connection.
+ * drained  all that was written has been handed to the kernel; may be NULL.
+ * closed   the connection is gone: free the state. Called exactly once, also after conn_close().
+ */
+struct net_proto {
+    const char *name; // for counters and log lines
+    size_t input_max; // bytes that may be waiting unconsumed; more closes the connection
+    void *(*open)(struct conn *c, void *arg);
+    size_t (*input)(void *state, struct str bytes);
+    void (*drained)(void *state);
+    void (*closed)(void *state);
+};
+
+struct net_listen {
+    const char *host; // numeric address
+    int port;         // 0: any free one
+    bool tls;
+    const struct net_proto *proto; // must outlive the net
+    void *arg;                     // given to open()
+};
+
+/*
+ * Starts to accept, spreading connections over the loops. *port is the real one. A taken port is ERR_CONFLICT with a message
+ * that names the port and the process that owns it, where /proc tells.
+ */
+bool net_listen(struct net *net, const struct net_listen *what, int *port, struct err *e) MUST_CHECK;
+
+struct loop *conn_loop(struct conn *c);
+struct net *conn_net(struct conn *c);
+uint64_t conn_id(struct conn *c);                    // never used again in this process
+struct conn *conn_find(struct loop *l, uint64_t id); // NULL when it is gone; on the loop's thread
+const char *conn_peer(struct conn *c);               // "127.0.0.1:4711"
+/* Queues bytes. Takes over the memory of b and leaves it empty with the same limit. Bytes go out in the order queued. */
+void conn_send(struct conn *c, struct buf *b);
+void conn_send_copy(struct conn *c, struct str bytes); // small pieces
+/* Queues n bytes of an open file from `at`, sent from the page cache without a copy where the kernel can. Takes fd. */
+void conn_send_file(struct conn *c, int fd, int64_t at, size_t n);
+size_t conn_unsent(struct conn *c); // bytes queued and not yet with the kernel
+void conn_pause(
+    struct conn *c); // input() is not called until conn_resume(): how a slow consumer slows a fast sender
+void conn_resume(struct conn *c);
+void conn_close(struct conn *c); // after what is queued has been sent; input() is not called any more
+void conn_abort(struct conn *c); // at once
+
+/* ---- child processes ---- */
+
+struct child;
+struct child_options {
+    const char *file;        // looked up on PATH when it has no slash
+    char *const *argv;       // NULL-terminated, argv[0] included
+    char *const *env;        // NULL: ours
+    const char *cwd;         // NULL: ours
+    const char *output_path; // stdout and stderr are appended to this file; NULL: dropped
+    uint32_t uid, gid;       // 0: as we are
+};
+typedef void child_exit_fn(void *arg, int64_t status, int signal);
+
+/* Starts a program in its own process group; on_exit runs on loop l when it ends. It is sent SIGTERM when tarn dies (PR_SET_PDEATHSIG is not used: an orphan is found again instead). */
+bool child_start(struct loop *l, const struct child_options *o, child_exit_fn *on_exit, void *arg,
+                 struct child **out, struct err *e) MUST_CHECK;
+int child_pid(const struct child *c);
+void child_kill(struct child *c, int signal);
+void child_free(struct child *c); // after its exit
