@@ -19,7 +19,7 @@ e2e: all
 install:
 	@tools/install
 
-lint: all
+lint: all $(B)/clang
 	tools/lint
 fmt:
 	clang-format-14 -i $$(git ls-files '*.[ch]')
@@ -39,6 +39,8 @@ clean:
 $(B)/dev:
 	@command -v meson >/dev/null || { echo "meson is missing: run tools/install, or make test"; exit 1; }
 	meson setup $@
+$(B)/clang:
+	CC=clang-14 meson setup $@
 $(B)/asan:
 	CC=clang-14 meson setup $@ -Db_sanitize=address,undefined -Db_lundef=false
 $(B)/tsan:

@@ -88,6 +88,7 @@ size_t arena_used(const struct arena *a)
 static void free_blocks(struct arena *a, struct arena_block *keep)
 {
     for (struct arena_block *b = a->_newest, *older; b; b = older) {
+        // cppcheck-suppress nullPointerRedundantCheck; the loop's condition says that b is not NULL
         older = b->older;
         if (b != keep)
             mem_free(b);

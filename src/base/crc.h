@@ -1,4 +1,8 @@
-/* crc: CRC-32C (Castagnoli), as Kafka's record batches have it. isa-l does the work: SSE4.2, ARMv8 or tables. */
+/*
+ * crc: CRC-32C (Castagnoli), as Kafka's record batches have it.
+ *
+ * isa-l does the work: SSE4.2, ARMv8 or tables, chosen when the program runs.
+ */
 #pragma once
 
 #include <stddef.h>

@@ -16,7 +16,7 @@ static const struct {
 #undef X
 };
 
-bool err_set_at(struct err *e, enum err_kind kind, int sys, const char *where, const char *fmt, ...)
+bool err_fill(struct err *e, enum err_kind kind, int sys, const char *where, const char *fmt, ...)
 {
     char text[64];
     va_list ap;
@@ -34,7 +34,7 @@ bool err_set_at(struct err *e, enum err_kind kind, int sys, const char *where, c
     return false;
 }
 
-bool err_wrap(struct err *e, const char *fmt, ...)
+bool err_prefix(struct err *e, const char *fmt, ...)
 {
     char cause[sizeof e->msg];
     va_list ap;

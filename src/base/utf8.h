@@ -1,4 +1,8 @@
-/* utf8: RFC 3629. Overlong forms, surrogates and code points over U+10FFFF are not UTF-8. */
+/*
+ * utf8: RFC 3629, checked.
+ *
+ * Overlong forms, surrogates and code points over U+10FFFF are not UTF-8.
+ */
 #pragma once
 
 #include "base/str.h"

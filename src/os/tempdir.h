@@ -1,4 +1,8 @@
-/* tempdir: a folder of one's own for a test. Remove it with os_remove_tree(). */
+/*
+ * tempdir: a folder of one's own for a test.
+ *
+ * Remove it with os_remove_tree().
+ */
 #pragma once
 
 #include <stdbool.h>
