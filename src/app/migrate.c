@@ -166,8 +166,9 @@ bool migrate_fill_in(struct arena *a, const struct migrate_options *o, struct st
         name.n = (size_t)end;
         value = placeholder(o, name);
         if (!value)
-            ok = err_set(e, ERR_INVALID, "no value for placeholder ${%.*s}: set it in .env or the environment",
-                         STR_ARG(name));
+            ok =
+                err_set(e, ERR_INVALID, "no value for placeholder ${%.*s}: set it in .env or the environment",
+                        STR_ARG(name));
         else
             buf_str(&b, str_of(value));
         text = (struct str){name.p + end + 1, text.n - 3 - (size_t)end};
@@ -214,8 +215,8 @@ static bool load_files(struct migration_run *r, struct err *e)
         qsort(r->files, r->file_count, sizeof *r->files, by_order);
     for (size_t i = 1; i < r->file_count; i++)
         if (r->files[i].version.p && str_eq(r->files[i - 1].version, r->files[i].version))
-            return err_set(e, ERR_INVALID, "%.*s and %.*s have the same version", STR_ARG(r->files[i - 1].script),
-                           STR_ARG(r->files[i].script));
+            return err_set(e, ERR_INVALID, "%.*s and %.*s have the same version",
+                           STR_ARG(r->files[i - 1].script), STR_ARG(r->files[i].script));
     return true;
 }
 
@@ -227,7 +228,8 @@ static bool run_sql(struct migration_run *r, const char *sql, PGresult **out, st
     const char *message = PQresultErrorMessage(res);
 
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
-        (void)err_set(e, ERR_INVALID, "%.*s", STR_ARG(str_trim(str_of(*message ? message : PQerrorMessage(r->pg)))));
+        (void)err_set(e, ERR_INVALID, "%.*s",
+                      STR_ARG(str_trim(str_of(*message ? message : PQerrorMessage(r->pg)))));
         PQclear(res);
         return false;
     }
@@ -255,7 +257,8 @@ static const char HISTORY_DDL[] =
     " installed_rank INT NOT NULL CONSTRAINT flyway_schema_history_pk PRIMARY KEY,"
     " version VARCHAR(50), description VARCHAR(200) NOT NULL, type VARCHAR(20) NOT NULL,"
     " script VARCHAR(1000) NOT NULL, checksum INTEGER, installed_by VARCHAR(100) NOT NULL,"
-    " installed_on TIMESTAMP NOT NULL DEFAULT now(), execution_time INTEGER NOT NULL, success BOOLEAN NOT NULL);"
+    " installed_on TIMESTAMP NOT NULL DEFAULT now(), execution_time INTEGER NOT NULL, success BOOLEAN NOT "
+    "NULL);"
     "CREATE INDEX IF NOT EXISTS flyway_schema_history_s_idx ON flyway_schema_history (success)";
 
 static struct migration *find_file(struct migration_run *r, struct str version, struct str script)
@@ -280,8 +283,10 @@ static bool check_row(struct migration_run *r, PGresult *rows, int i, struct str
     bool has_checksum = !PQgetisnull(rows, i, 3) && str_i64(str_of(PQgetvalue(rows, i, 3)), &checksum);
 
     if (*PQgetvalue(rows, i, 4) != 't')
-        return err_set(e, ERR_CONFLICT, "migration %.*s failed earlier: mend the database, then delete its row "
-                                        "from flyway_schema_history", STR_ARG(script));
+        return err_set(e, ERR_CONFLICT,
+                       "migration %.*s failed earlier: mend the database, then delete its row "
+                       "from flyway_schema_history",
+                       STR_ARG(script));
     if (!version.p) {
         if (m && has_checksum)
             m->due = m->checksum != checksum; // rows come in the order of running: the last one decides
@@ -290,10 +295,12 @@ static bool check_row(struct migration_run *r, PGresult *rows, int i, struct str
     if (!has_checksum) // a baseline or schema row of Flyway's: nothing to compare
         return true;
     if (!m)
-        return err_set(e, ERR_CONFLICT, "migration %.*s ran on this database but is not in %s", STR_ARG(script),
-                       r->o->dir);
+        return err_set(e, ERR_CONFLICT, "migration %.*s ran on this database but is not in %s",
+                       STR_ARG(script), r->o->dir);
     if (m->checksum != checksum)
-        return err_set(e, ERR_CONFLICT, "%.*s was changed after it ran (checksum %d, was %lld): undo the change and put it into a new migration",
+        return err_set(e, ERR_CONFLICT,
+                       "%.*s was changed after it ran (checksum %d, was %lld): undo the change and put it "
+                       "into a new migration",
                        STR_ARG(m->script), m->checksum, (long long)checksum);
     m->due = false;
     if (!newest->p || migrate_compare(version, *newest) > 0)
@@ -306,8 +313,10 @@ static bool check_history(struct migration_run *r, struct err *e)
     struct str newest = STR_NULL;
     PGresult *rows = NULL;
     bool ok = run_sql(r, HISTORY_DDL, NULL, e) &&
-              run_sql(r, "SELECT installed_rank, version, script, checksum, success FROM flyway_schema_history "
-                         "WHERE type = 'SQL' ORDER BY installed_rank", &rows, e);
+              run_sql(r,
+                      "SELECT installed_rank, version, script, checksum, success FROM flyway_schema_history "
+                      "WHERE type = 'SQL' ORDER BY installed_rank",
+                      &rows, e);
     int count = ok ? PQntuples(rows) : 0;
 
     for (int i = 0; ok && i < count; i++) {
@@ -320,7 +329,8 @@ static bool check_history(struct migration_run *r, struct err *e)
         struct migration *m = &r->files[i];
 
         if (m->version.p && m->due && migrate_compare(m->version, newest) < 0)
-            ok = err_set(e, ERR_CONFLICT, "%.*s sorts below version %.*s, which already ran: give it a higher version",
+            ok = err_set(e, ERR_CONFLICT,
+                         "%.*s sorts below version %.*s, which already ran: give it a higher version",
                          STR_ARG(m->script), STR_ARG(newest));
     }
     PQclear(rows);
@@ -341,9 +351,12 @@ static bool apply(struct migration_run *r, const struct migration *m, struct err
     (void)snprintf(rank, sizeof rank, "%d", r->rank + 1);
     (void)snprintf(checksum, sizeof checksum, "%d", m->checksum);
     (void)snprintf(took, sizeof took, "%lld", (long long)((r->o->os->now_ns(r->o->os) - from) / 1000000));
-    if (!run_params(r, "INSERT INTO flyway_schema_history (installed_rank, version, description, type, script, checksum,"
-                       " installed_by, execution_time, success) VALUES ($1, $2, $3, 'SQL', $4, $5, current_user, $6, true)",
-                    6, values, e) ||
+    if (!run_params(
+            r,
+            "INSERT INTO flyway_schema_history (installed_rank, version, description, type, script, checksum,"
+            " installed_by, execution_time, success) VALUES ($1, $2, $3, 'SQL', $4, $5, current_user, $6, "
+            "true)",
+            6, values, e) ||
         !run_sql(r, "COMMIT", NULL, e))
         goto undo;
     r->rank++;

@@ -25,7 +25,7 @@ typedef const char *migrate_env_fn(void *arg, const char *name);
 
 struct migrate_options {
     struct os *os;
-    const char *dir;     // an absent folder is no migrations
+    const char *dir;      // an absent folder is no migrations
     const char *conninfo; // libpq's
     migrate_env_fn *env;
     void *env_arg;
@@ -53,7 +53,8 @@ struct migration {
 };
 /* Takes a file name apart; false with e when it is not a migration's. */
 bool migrate_parse_name(struct arena *a, struct str script, struct migration *out, struct err *e) MUST_CHECK;
-int migrate_compare(struct str version_a, struct str version_b); // numerically, part by part: 1.10 is after 1.9
+int migrate_compare(struct str version_a,
+                    struct str version_b); // numerically, part by part: 1.10 is after 1.9
 /* ${name} replaced; one that is not set is an error that names it. */
 bool migrate_fill_in(struct arena *a, const struct migrate_options *o, struct str text, struct str *out,
                      struct err *e) MUST_CHECK;

@@ -17,7 +17,7 @@ TEST(names_are_taken_apart)
     OK(!m.version.p && str_is(m.description, "views"));
     OK(!migrate_parse_name(&a, STR("V1_x.sql"), &m, &e));
     OK(!migrate_parse_name(&a, STR("Vx__x.sql"), &m, &e));
-    OK(strstr(e.msg, "is not a version"));
+    OK(strstr(e.msg, "is not a version") != NULL);
     OK(!migrate_parse_name(&a, STR("notes.sql"), &m, &e));
     OK(!migrate_parse_name(&a, STR("V1__.sql"), &m, &e));
     OK(!migrate_parse_name(&a, STR("R1__x.sql"), &m, &e));
@@ -63,7 +63,7 @@ TEST(placeholders_are_filled_in)
     OK(migrate_fill_in(&a, &o, STR("ROLE ${user} PASSWORD '${password}' $1 ${"), &out, &e));
     OK(str_is(out, "ROLE alice PASSWORD 'secret' $1 ${"));
     OK(!migrate_fill_in(&a, &o, STR("${nobody}"), &out, &e));
-    OK(strstr(e.msg, "${nobody}"));
+    OK(strstr(e.msg, "${nobody}") != NULL);
     arena_fini(&a);
 }
 
