@@ -18,7 +18,7 @@ FLOORS = [
     ["os", "conf", "obs"],
     ["net"],
     ["log", "object", "schema"],
-    ["engine"],
+    ["engine", "group"],
     ["lake"],
     ["connect", "flow", "model", "work"],
     ["connect/postgres", "connect/s3", "connect/lake", "connect/jdbc"],
