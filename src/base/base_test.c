@@ -40,6 +40,8 @@ TEST(buf_stops_at_its_limit)
     OK(buf_ok(&b) && b.n == 4);
     buf_u8(&b, 1);
     OK(!buf_ok(&b) && b.n == 4);
+    buf_uvarint(&b, 1);
+    OK(!buf_ok(&b) && b.n == 4);
     buf_reset(&b);
     buf_uvarint(&b, 300);
     OK(buf_ok(&b) && b.n == 2);

@@ -148,9 +148,12 @@ void buf_u64le(struct buf *b, uint64_t v)
 
 void buf_uvarint(struct buf *b, uint64_t v)
 {
+    bool was_bad = b->_bad;
     uint8_t *to = buf_room(b, 10);
     size_t n = 0;
 
+    if (was_bad)
+        return;
     if (!to) { // within ten bytes of the limit: ask for exactly what is needed
         uint8_t one[10];
 

@@ -4,15 +4,18 @@
  * The format of KIP-98 ("Message Format"): a header of 61 bytes, then records, perhaps compressed as a whole. tarn keeps
  * batches as they came; only the base offset and the leader epoch, which the checksum does not cover, are written over.
  *
- *     struct batch_writer w;
+ *     struct batch_writer w = {0};
  *     batch_begin(&w, LIMIT_BATCH);
  *     batch_add(&w, timestamp_ms, key, value, headers, header_count);
  *     struct str bytes = batch_end(&w);          // borrowed until the next batch_begin or batch_fini
  *
  *     struct batch_reader r;
- *     batch_open(&r, &arena, bytes, e);          // bytes: one or more whole batches, as log_fetch gives them
+ *     batch_open(&r, &arena, bytes);             // bytes: one or more whole batches, as log_fetch gives them
  *     while (batch_next(&r, &record)) ...        // records point into the bytes or the arena
  *     if (!batch_ok(&r, e)) ...
+ *
+ * Compressed records are unpacked into the arena, one batch at a time and at most LIMIT_BATCH bytes each; who reads
+ * many batches with one arena watches arena_used(). None of these is for use by two threads at once.
  */
 #pragma once
 
@@ -23,13 +26,22 @@
 enum { BATCH_HEADER = 61 };
 enum batch_codec { BATCH_NONE, BATCH_GZIP, BATCH_SNAPPY, BATCH_LZ4, BATCH_ZSTD };
 
+/* Bits of struct batch_header's attributes. */
+enum {
+    BATCH_CODEC = 7,          // enum batch_codec
+    BATCH_APPEND_TIME = 8,    // every record has the time max_timestamp_ms
+    BATCH_TRANSACTIONAL = 16, //
+    BATCH_CONTROL = 32,       // a transaction marker (KIP-98), written by the broker alone
+    BATCH_HAS_HORIZON = 64, // base_timestamp_ms is the time after which compaction drops tombstones (KIP-534)
+};
+
 struct batch_header {
     int64_t base_offset;
     int32_t length; // bytes after this field; the whole batch is length + 12
     int32_t leader_epoch;
     int8_t magic;
     uint32_t crc;
-    int16_t attributes; // codec in bits 0-2, 3: append time, 4: transactional, 5: control
+    int16_t attributes;
     int32_t last_offset_delta;
     int64_t base_timestamp_ms, max_timestamp_ms;
     int64_t producer_id; // -1: none
@@ -46,30 +58,48 @@ struct record {
     int64_t offset;
     int64_t timestamp_ms;
     struct str key, value; // p == NULL: null
-    struct record_header *headers;
+    const struct record_header *headers;
     int32_t header_count;
     bool control; // a transaction marker, not data
 };
 
-/* Reads a header; false when fewer than BATCH_HEADER bytes are there or magic is not 2. */
+/* Reads a header; false when fewer than BATCH_HEADER bytes are there, magic is not 2, or length is below a header's. */
 bool batch_header(struct str bytes, struct batch_header *h);
+/* Cuts the first whole batch off `rest`; false when there is none (see batch_header). */
+bool batch_cut(struct str *rest, struct str *one, struct batch_header *h);
 /*
- * What a broker must check before it keeps bytes from a client: whole batches only, magic 2, sane length and count, CRC-32C,
- * at most max_bytes each. Does not look inside compressed records. *records: how many there are over all.
+ * What a broker must check before it keeps bytes from a client: whole batches only, magic 2, sane length and count, a known
+ * codec, no control batch, CRC-32C, at most max_bytes each (ERR_LIMIT; the rest is ERR_BAD_INPUT, a wrong checksum
+ * ERR_CORRUPT). Does not look inside the records. *records: how many there are over all. No batch at all is fine: 0.
  */
 bool batch_check(struct str bytes, size_t max_bytes, int64_t *records, struct err *e) MUST_CHECK;
+/* Checksum of one whole batch (see batch_cut). */
+bool batch_crc_ok(struct str one);
+
+/* In place, for who keeps batches; `one` is a whole batch. The second makes the checksum anew. */
+void batch_set_offset(uint8_t *one, int64_t base_offset, int32_t leader_epoch);
+void batch_set_append_time(uint8_t *one, size_t n, int64_t time_ms);
 
 struct batch_writer {
     struct buf buf;
+    struct buf _packed;
     int64_t base_timestamp_ms, max_timestamp_ms;
     int32_t count;
+    /* May be set between batch_begin, which resets them to none, and batch_end. */
+    enum batch_codec codec;
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t base_sequence;
+    int16_t attributes; // BATCH_TRANSACTIONAL, BATCH_CONTROL; the codec is put in by batch_end
+    int32_t _last_delta;
 };
 void batch_begin(struct batch_writer *w, size_t max_bytes); // a zeroed writer, or one used before
 void batch_add(struct batch_writer *w, int64_t timestamp_ms, struct str key, struct str value,
                const struct record_header *headers, int32_t header_count);
-struct str batch_end(
-    struct batch_writer
-        *w); // fills in the header and the checksum. Empty when nothing was added, p NULL when over the limit
+/* As batch_add, at an offset of one's own choice: greater than the one before (a compacted batch has gaps). */
+void batch_add_at(struct batch_writer *w, int32_t offset_delta, const struct record *r);
+/* Fills in the header and the checksum. Empty when nothing was added, p NULL when over the limit. */
+struct str batch_end(struct batch_writer *w);
 void batch_fini(struct batch_writer *w);
 
 struct batch_reader {
@@ -78,7 +108,7 @@ struct batch_reader {
     struct str _records; // of the open one, decompressed
     struct batch_header head;
     int32_t _left;
-    int64_t skip_below; // records under this offset are passed over
+    int64_t skip_below; // records under this offset are passed over; set it after batch_open
     struct err _err;
 };
 void batch_open(struct batch_reader *r, struct arena *a, struct str batches);
