@@ -28,9 +28,10 @@
 
 struct blobs;
 struct connect;
-struct engine;
 struct lake;
 struct net;
+struct offsets;
+struct os;
 struct schema_store;
 struct task;
 
@@ -39,10 +40,15 @@ struct connect_env {
     struct os *os;
     struct net *net;
     struct log *log;
+    struct offsets *offsets; // where sinks commit (group/offsets.h)
     struct schema_store *schemas;
     struct blobs *blobs;   // the objects of this process
     struct lake *lake;     // NULL when there is none
     const char *blobs_url; // "http://127.0.0.1:9000": a store.url or s3 endpoint that means `blobs`
+    const char *worker_id; // "127.0.0.1:8083", as status shows it
+    /* A warning for people (an unknown key, a column left out). From any thread; NULL: dropped. */
+    void (*warn)(void *arg, const char *text);
+    void *warn_arg;
 };
 
 /* ---- a connector class ---- */
@@ -72,8 +78,12 @@ struct config {
     struct str name; // of the connector
     const struct config_key *keys;
     size_t key_count;
-    const struct map *values; // key -> NUL-terminated char *
+    struct map values; // key -> NUL-terminated char *
 };
+/* For tests and tools: a configuration in a from JSON text, defaults from keys. config_fini() frees what is not in the arena. */
+bool config_parse(struct config *c, struct arena *a, struct str json, const struct config_key *keys,
+                  size_t key_count, struct err *e) MUST_CHECK;
+void config_fini(struct config *c);
 struct str config_str(const struct config *c,
                       const char *key);                      // value or default; STR_NULL when neither
 int64_t config_i64(const struct config *c, const char *key); // checked before, so always a number
@@ -105,12 +115,32 @@ struct source_class {
 /* The position stored last for this partition (JSON text, as Kafka Connect keeps it), in a; STR_NULL when there is none. */
 struct str source_position(struct task *t, struct str partition_json, struct arena *a);
 /*
+ * A position that has the member "held", {"TOPIC": OFFSET, ...}, keeps all sinks of this process from reading those topics at or
+ * after those offsets, also after a restart, until a position without it is stored. So an initial snapshot that breaks off can
+ * be trimmed from its topics before anybody downstream has copied half of it.
+ *
+ * Makes a topic the task writes to (present ones are fine) and tells the sinks. Once a topic a task, then it is cheap.
+ */
+bool source_ensure_topic(struct task *t, struct str topic, int32_t partitions, struct err *e) MUST_CHECK;
+/*
  * Appends writes and the new position in one atomic durable append, waiting for it. position_json NULL text: records only.
- * Topics must exist (log_ensure_topic).
  */
 bool source_append(struct task *t, struct log_part_write *writes, size_t count, struct str partition_json,
                    struct str position_json, struct err *e) MUST_CHECK;
-
+/* The same without waiting: several may be in flight, and they become durable in the order they were given. */
+struct source_write {
+    struct log_part_write *writes; // with room for one more at writes[count]; borrowed until done
+    size_t count;
+    struct str partition_json, position_json; // copied
+    log_done_fn *done;                        // on the committer's thread: must not block
+    void *arg;
+    struct task
+        *_task; // the rest is the runtime's; zero before the first use, source_write_fini() at the end
+    struct batch_writer _batch;
+    char *_key, *_value;
+};
+void source_append_async(struct task *t, struct source_write *w);
+void source_write_fini(struct source_write *w); // none in flight
 /* ---- sinks ---- */
 
 struct sink_partition {
@@ -125,8 +155,13 @@ struct sink_record {
     struct record r; // borrowed during put()
 };
 
+/*
+ * All calls on the task's thread. A partition the group has no position for starts at the first record there is. When topics or
+ * partitions come or go, the task is closed and opened anew. Before it is closed, flush(all = false) is called: what is not
+ * due then is put again after the next open().
+ */
 struct sink_class {
-    /* Partitions of this task, for its whole life. *state is the task's own. */
+    /* Partitions of this task, at least one, for its whole life. *state is the task's own. */
     bool (*open)(struct task *t, const struct config *c, struct sink_partition *parts, size_t count,
                  void **state, struct err *e);
     /* In offset order within a partition. The sink may write what it likes; nothing is safe before flush(). */
@@ -159,9 +194,20 @@ void task_report(struct task *t, const struct task_stats *s);
 
 bool connect_start(const struct connect_env *env, struct connect **out,
                    struct err *e) MUST_CHECK; // replays its topics, starts what was running
-void connect_stop(struct connect *c);         // flushes, waits for all tasks; NULL does nothing
+void connect_stop(struct connect *c);         // ends all tasks and waits for them; NULL does nothing
 
-/* config_json: a JSON object of strings (numbers and booleans are taken as their text). */
+/* What is wrong with a configuration: one line a key, as Kafka Connect words it. */
+struct config_problem {
+    struct str key, text;
+};
+/* count 0: it is acceptable. Also what connect_put checks; the class's own check() comes last and counts as "connector.class". */
+void connect_validate(struct connect *c, struct str config_json, struct arena *a, struct config_problem **out,
+                      size_t *count);
+
+/*
+ * config_json: a JSON object of strings (numbers and booleans are taken as their text). ERR_INVALID with all problems in the
+ * message. Durable when it returns; the tasks are started after that.
+ */
 bool connect_put(struct connect *c, struct str name, struct str config_json, bool *created,
                  struct err *e) MUST_CHECK;
 bool connect_delete(struct connect *c, struct str name, struct err *e) MUST_CHECK;
@@ -181,7 +227,9 @@ struct connect_task_info {
     int64_t lag_records; // a sink: records it has not made durable; -1 for sources
 };
 struct connect_info {
-    struct str name, config_json, type; // type: "source" or "sink"
+    struct str name;
+    struct str config_json; // an object of strings, "name" included
+    struct str type;        // "source" or "sink"
     const char *state;
     struct str trace;
     struct connect_task_info *tasks;
@@ -207,4 +255,13 @@ bool connect_flush_at(struct connect *c, const struct connect_barrier *b, size_t
                       struct err *e) MUST_CHECK;
 void connect_release(struct connect *c);
 
+/* Positions as GET /connectors/N/offsets gives them: {"offsets":[...]}. False: no such connector. */
+bool connect_offsets_json(struct connect *c, struct str name, struct buf *out);
+/* Topics it has read or written since it was made, by name. False: no such connector. */
+bool connect_topics(struct connect *c, struct str name, struct arena *a, struct str **out, size_t *count);
+
 const struct connector_class *const *connect_classes(void); // NULL-terminated
+
+/* Kafka Connect's REST interface (connect/rest.c). *port is the real one. c must outlive net. */
+bool connect_rest_start(struct net *net, const char *host, int port, struct connect *c, int *bound,
+                        struct err *e) MUST_CHECK;
