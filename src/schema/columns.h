@@ -4,6 +4,9 @@
  * A `struct columns` holds up to `capacity` rows: for each column an array of values of one type and an array that says
  * which are null. It is what Avro records are decoded into, what the engine takes in and gives out, and what the lake
  * writes as Parquet; so a value has one form on all of that way. Memory is of one arena; reset both together.
+ *
+ * Infinite dates and times (PostgreSQL has them) are the largest value of the column's integer and its negative:
+ * INT64_MAX and -INT64_MAX for instants, INT32_MAX and -INT32_MAX for dates, as DuckDB has it.
  */
 #pragma once
 
@@ -25,6 +28,8 @@ enum column_type {
     COLUMN_TIMESTAMPTZ, // i64, microseconds since 1970-01-01 UTC
     COLUMN_UUID,        // strs of 16 bytes
 };
+
+enum { COLUMN_PRECISION_MAX = 38 };
 
 __extension__ typedef __int128 i128;
 
@@ -58,4 +63,4 @@ size_t column_width(enum column_type t); // bytes of one value in its array
 /* Makes the arrays of `count` columns (name, type, precision, scale, required are copied from `like`). */
 void columns_init(struct columns *c, struct arena *a, const struct column *like, size_t count,
                   size_t capacity);
-const char *column_type_name(enum column_type t);
+const char *column_type_name(enum column_type t); // as SQL has it: "BIGINT"
