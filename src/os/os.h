@@ -88,3 +88,10 @@ bool os_disk_free(const char *path, int64_t *free_bytes, int64_t *total_bytes, s
 int64_t os_rss_bytes(void); // resident memory, 0 when it cannot be told
 int64_t os_cpu_us(void);    // user and system time so far
 int os_cores(void);
+
+/* ---- users, for a child that may not run as root ---- */
+
+/* Can a user that owns nothing on the way reach the folder? Looks at owner and others, not at groups. */
+bool os_can_reach(const char *path, uint32_t uid);
+bool os_give(const char *path, uint32_t uid, uint32_t gid, struct err *e) MUST_CHECK; // chown
+bool os_open_to_all(const char *path, struct err *e) MUST_CHECK;                     // a folder: mode 0755
