@@ -8,7 +8,8 @@
  *     net_start(&options, &net, e)
  *     net_listen(net, &(struct net_listen){.host = "127.0.0.1", .port = 9092, .proto = &kafka_proto, .arg = k}, &port, e)
  *     ...
- *     net_stop(net)      stop listening, close connections, finish jobs, join threads, free
+ *     net_shut(net, 2000)   stop listening, let connections finish, close them; jobs and timers go on
+ *     net_stop(net)         the same at once, then finish jobs, join threads, free
  *
  * A protocol is sans-I/O: net hands it the bytes that came and it says what to send. Everything about one connection
  * happens on its loop's thread; other threads reach it by loop_post() with a connection id, never with a pointer.
@@ -25,13 +26,19 @@ struct conn;
 
 struct net_options {
     unsigned loops;       // 0: one per core, at most 8
-    unsigned job_threads; // 0: twice the cores, at least 4
+    unsigned job_threads; // most threads of the pool; they are started when needed. 0: 32
     unsigned conn_max;    // connections over all listeners; further ones are closed at once. 0: 4096
     const char *tls_cert, *tls_key; // PEM files; NULL: no TLS listener can be made
 };
 
 bool net_start(const struct net_options *o, struct net **net, struct err *e) MUST_CHECK;
-void net_stop(struct net *net); // NULL does nothing; not from a loop or job thread
+/*
+ * No connection is left and no protocol is called any more when it returns: what a protocol points to may be freed then.
+ * Connections get grace_ms to finish (net_proto.stop), then they are cut. Not from a loop or job thread; nor is net_stop.
+ */
+void net_shut(struct net *net, int64_t grace_ms);
+/* Timers and children must be freed before, or are never used again. */
+void net_stop(struct net *net); // NULL does nothing
 
 /* ---- messages and timers ---- */
 
@@ -39,20 +46,21 @@ struct loop *net_loop(struct net *net, unsigned i); // i modulo the number of lo
 struct loop *loop_current(void);                    // the loop whose thread this is, or NULL
 /* fn(arg) runs soon on the loop's thread, in the order posted. From any thread. */
 typedef void loop_fn(void *arg);
+/* What is posted after net_stop() began its last step is dropped. */
 void loop_post(struct loop *l, loop_fn *fn, void *arg);
 
 /* A timer belongs to a loop and is used on its thread only. It fires once; start it again for the next time. */
 struct timer;
 struct timer *timer_new(struct loop *l, loop_fn *fn, void *arg);
-void timer_start(struct timer *t, int64_t after_ms); // restarts a running one
+void timer_start(struct timer *t, int64_t after_ms); // restarts a running one; less than 0 counts as 0
 void timer_cancel(struct timer *t);                  // fn will not run after this returns
 void timer_free(struct timer *t);                    // NULL does nothing
 
 /* ---- jobs ---- */
 
 /*
- * run(arg) on a pool thread, then done(arg) on the loop that called (or not at all when done is NULL, or on no loop:
- * done then runs on the pool thread). Jobs wait in a first-in first-out queue. From any thread.
+ * run(arg) on a pool thread, then done(arg) on the loop that called; called from no loop's thread, done(arg) runs on the
+ * pool thread. done may be NULL. Jobs are begun first in, first out, by as many threads as there are. From any thread.
  */
 void job_run(struct net *net, loop_fn *run, loop_fn *done, void *arg);
 
@@ -61,11 +69,16 @@ void job_run(struct net *net, loop_fn *run, loop_fn *done, void *arg);
 /*
  * What a protocol must bring. `state` is what open() returned. All calls on the connection's loop.
  *
- * open     a connection was accepted; returns its state, never NULL.
- * input    bytes that came and were not consumed yet; returns how many of them are consumed now (0: wait for more).
- *          Consumed bytes may be used until the next call. It may write, pause or close the connection.
+ * open     a connection was accepted; returns its state, never NULL. It may write already.
+ * input    bytes that came and were not consumed yet; returns how many of them are consumed now. It is called again
+ *          with what is left until it consumes nothing: 0 means wait for more bytes. The bytes may be used until it
+ *          returns, no longer. It may write, pause or close the connection.
  * drained  all that was written has been handed to the kernel; may be NULL.
- * closed   the connection is gone: free the state. Called exactly once, also after conn_close().
+ * stop     the net shuts: finish what is under way, then conn_close(). NULL: conn_close() at once.
+ * closed   the connection is gone: free the state. Called exactly once, also after conn_close(), and never from inside
+ *          another call of the protocol.
+ *
+ * A client that has ended its side (end of file) while reading is not paused is closed after what is queued was sent.
  */
 struct net_proto {
     const char *name; // for counters and log lines
@@ -73,6 +86,7 @@ struct net_proto {
     void *(*open)(struct conn *c, void *arg);
     size_t (*input)(void *state, struct str bytes);
     void (*drained)(void *state);
+    void (*stop)(void *state);
     void (*closed)(void *state);
 };
 
@@ -92,6 +106,7 @@ bool net_listen(struct net *net, const struct net_listen *what, int *port, struc
 
 struct loop *conn_loop(struct conn *c);
 struct net *conn_net(struct conn *c);
+void *conn_state(struct conn *c);                    // what open() returned
 uint64_t conn_id(struct conn *c);                    // never used again in this process
 struct conn *conn_find(struct loop *l, uint64_t id); // NULL when it is gone; on the loop's thread
 const char *conn_peer(struct conn *c);               // "127.0.0.1:4711"
@@ -101,9 +116,11 @@ void conn_send_copy(struct conn *c, struct str bytes); // small pieces
 /* Queues n bytes of an open file from `at`, sent from the page cache without a copy where the kernel can. Takes fd. */
 void conn_send_file(struct conn *c, int fd, int64_t at, size_t n);
 size_t conn_unsent(struct conn *c); // bytes queued and not yet with the kernel
-void conn_pause(
-    struct conn *c); // input() is not called until conn_resume(): how a slow consumer slows a fast sender
-void conn_resume(struct conn *c);
+/* input() is not called until conn_resume(), and nothing is read: how a slow consumer slows a fast sender. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c); // input() is called soon with what waits, not from inside this call
+/* Aborts the connection when no byte came or went for that long; 0: never (as it starts). Checked each second. */
+void conn_idle(struct conn *c, int64_t after_ms);
 void conn_close(struct conn *c); // after what is queued has been sent; input() is not called any more
 void conn_abort(struct conn *c); // at once
 
@@ -112,17 +129,21 @@ void conn_abort(struct conn *c); // at once
 struct child;
 struct child_options {
     const char *file;        // looked up on PATH when it has no slash
-    char *const *argv;       // NULL-terminated, argv[0] included
-    char *const *env;        // NULL: ours
+    const char *const *argv; // NULL-terminated, argv[0] included
+    const char *const *env;  // NULL: ours
     const char *cwd;         // NULL: ours
     const char *output_path; // stdout and stderr are appended to this file; NULL: dropped
     uint32_t uid, gid;       // 0: as we are
 };
 typedef void child_exit_fn(void *arg, int64_t status, int signal);
 
-/* Starts a program in its own process group; on_exit runs on loop l when it ends. It is sent SIGTERM when tarn dies (PR_SET_PDEATHSIG is not used: an orphan is found again instead). */
+/*
+ * Starts a program in its own session; on_exit runs on loop l when it has ended. From any thread but another loop's.
+ * It outlives a tarn that was killed: whoever starts a server must find an orphan of his again. A program that is
+ * absent is ERR_NOT_FOUND.
+ */
 bool child_start(struct loop *l, const struct child_options *o, child_exit_fn *on_exit, void *arg,
                  struct child **out, struct err *e) MUST_CHECK;
 int child_pid(const struct child *c);
-void child_kill(struct child *c, int signal);
-void child_free(struct child *c); // after its exit
+void child_kill(struct child *c, int signal); // from any thread; does nothing after its exit
+void child_free(struct child *c);             // on loop l, from on_exit() on

@@ -1,0 +1,394 @@
+/*
+ * One connection: its life and what it reads. What it sends is in send.c.
+ *
+ *     open ──conn_close()──▶ closing ──all sent──▶ lingering ──end of file, or LINGER_MS──▶ gone
+ *       └────────conn_abort(), a fault, or the client is gone───────────────────────────────▶
+ *
+ * A connection that was closed shuts its sending side and goes on reading, dropping what comes: closing the socket with
+ * unread bytes in it would reset the connection, and the client might never see the answer (RFC 9112, 9.6).
+ * closed() is called when it begins to linger or is gone, from the loop, never from inside the protocol.
+ */
+#include "net/net_int.h"
+
+#include "base/mem.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SLOT_BITS = 20 };
+
+struct loop *conn_loop(struct conn *c)
+{
+    return c->loop;
+}
+
+struct net *conn_net(struct conn *c)
+{
+    return c->loop->net;
+}
+
+uint64_t conn_id(struct conn *c)
+{
+    return c->id;
+}
+
+const char *conn_peer(struct conn *c)
+{
+    return c->peer;
+}
+
+/* ---- ids ---- */
+
+struct conn *conn_find(struct loop *l, uint64_t id)
+{
+    uint32_t at = (uint32_t)(id & ((1U << SLOT_BITS) - 1));
+    struct conn *c = at < l->slot_count ? l->slots[at].c : NULL;
+
+    return c && c->id == id && !c->lingering ? c : NULL;
+}
+
+void *conn_state(struct conn *c)
+{
+    return c->state;
+}
+
+static void slot_take(struct loop *l, struct conn *c)
+{
+    uint64_t serial = atomic_fetch_add(&l->net->next_id, 1);
+    uint32_t at;
+
+    if (l->slot_free == 0) {
+        uint32_t cap = l->slot_count ? 2 * l->slot_count : 16;
+        assert(cap <= 1U << SLOT_BITS);
+        l->slots = mem_grow(l->slots, cap * sizeof *l->slots);
+        for (uint32_t i = cap; i-- > l->slot_count;) {
+            l->slots[i] = (struct slot){.next_free = l->slot_free};
+            l->slot_free = i + 1;
+        }
+        l->slot_count = cap;
+    }
+    at = l->slot_free - 1;
+    l->slot_free = l->slots[at].next_free;
+    l->slots[at].c = c;
+    l->live++;
+    c->id = serial << SLOT_BITS | at;
+}
+
+static void slot_give(struct loop *l, struct conn *c)
+{
+    uint32_t at = (uint32_t)(c->id & ((1U << SLOT_BITS) - 1));
+
+    assert(l->slots[at].c == c);
+    l->slots[at] = (struct slot){.next_free = l->slot_free};
+    l->slot_free = at + 1;
+    l->live--;
+}
+
+/* ---- life ---- */
+
+static void peer_name(int fd, char *out, size_t max)
+{
+    struct sockaddr_storage sa = {0};
+    socklen_t n = sizeof sa;
+    char host[INET6_ADDRSTRLEN] = "?";
+
+    (void)getpeername(fd, (struct sockaddr *)&sa, &n);
+    if (sa.ss_family == AF_INET6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&sa;
+        (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
+        (void)snprintf(out, max, "[%s]:%u", host, ntohs(in6->sin6_port));
+    } else {
+        struct sockaddr_in *in = (struct sockaddr_in *)&sa;
+        (void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
+        (void)snprintf(out, max, "%s:%u", host, ntohs(in->sin_port));
+    }
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+void conn_adopt(struct loop *l, int fd, const struct net_listen *what)
+{
+    struct conn *c = MEM_NEW(struct conn);
+    int one = 1, rc;
+
+    c->loop = l;
+    c->fd = fd;
+    c->proto = what->proto;
+    c->out_tail = &c->out;
+    c->active_ms = (int64_t)uv_now(&l->uv);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    peer_name(fd, c->peer, sizeof c->peer);
+    rc = uv_poll_init(&l->uv, &c->poll, fd);
+    assert(rc == 0); // a fresh socket
+    (void)rc;
+    c->poll.data = c;
+    slot_take(l, c);
+    if (what->tls)
+        c->tls = tls_new(l->net->tls, fd);
+    c->state = c->proto->open(c, what->arg);
+    assert(c->state);
+    conn_watch(c);
+    if (l->shutting)
+        conn_close(c);
+}
+
+void conn_told_closed(struct conn *c)
+{
+    void *state = c->state;
+
+    c->state = NULL;
+    if (state)
+        c->proto->closed(state);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct conn *c = handle->data;
+    struct net *net = c->loop->net;
+
+    conn_told_closed(c);
+    out_free(c);
+    tls_free(c->tls);
+    (void)close(c->fd);
+    mem_free(c->in);
+    mem_free(c);
+    mutex_lock(&net->lock);
+    if (atomic_fetch_sub(&net->conns, 1) == 1)
+        cond_broadcast(&net->conns_gone);
+    mutex_unlock(&net->lock);
+}
+
+void conn_abort(struct conn *c)
+{
+    if (c->gone)
+        return;
+    c->gone = true;
+    slot_give(c->loop, c);
+    uv_close((uv_handle_t *)&c->poll, on_closed);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->gone || c->closing)
+        return;
+    c->closing = true;
+    c->active_ms = (int64_t)uv_now(&c->loop->uv);
+    conn_watch(c);
+    ids_push(&c->loop->dirty, c->id);
+}
+
+void conn_idle(struct conn *c, int64_t after_ms)
+{
+    c->idle_ms = after_ms;
+    c->active_ms = (int64_t)uv_now(&c->loop->uv);
+}
+
+void conn_sweep(struct loop *l, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < l->slot_count; i++) {
+        struct conn *c = l->slots[i].c;
+        int64_t most_ms = !c ? 0 : c->lingering ? LINGER_MS : c->closing ? CLOSE_MS : c->idle_ms;
+        if (most_ms > 0 && now_ms - c->active_ms >= most_ms)
+            conn_abort(c);
+    }
+}
+
+/* ---- reading ---- */
+
+/* Asks the loop for the events that matter now. */
+void conn_watch(struct conn *c)
+{
+    int want = 0;
+
+    if (c->gone)
+        return;
+    if (!c->eof && (c->lingering || (!c->paused && !c->closing)))
+        want |= UV_READABLE;
+    if (c->send_wait)
+        want |= UV_WRITABLE;
+    if (want == c->watching)
+        return;
+    c->watching = want;
+    if (want)
+        (void)uv_poll_start(&c->poll, want, on_poll);
+    else
+        (void)uv_poll_stop(&c->poll);
+}
+
+void conn_pause(struct conn *c)
+{
+    c->paused = true;
+    conn_watch(c);
+}
+
+void conn_resume(struct conn *c)
+{
+    if (c->gone || !c->paused)
+        return;
+    assert(loop_current() == c->loop);
+    c->paused = false;
+    conn_watch(c);
+    ids_push(&c->loop->kicked, c->id);
+}
+
+static bool may_input(const struct conn *c)
+{
+    return !c->gone && !c->paused && !c->closing;
+}
+
+/* Gives bytes to the protocol as long as it takes some; returns how many it took. */
+static size_t offer(struct conn *c, const uint8_t *p, size_t n)
+{
+    size_t used = 0;
+
+    while (used < n && may_input(c)) {
+        size_t k = c->proto->input(c->state, str_from(p + used, n - used));
+        assert(k <= n - used);
+        if (k == 0)
+            break;
+        used += k;
+    }
+    return used;
+}
+
+static void keep_rest(struct conn *c, const uint8_t *p, size_t n)
+{
+    assert(c->in_n == 0);
+    if (c->in_cap < n) {
+        c->in_cap = n;
+        mem_free(c->in);
+        c->in = mem_alloc(n);
+    }
+    memcpy(c->in, p, n);
+    c->in_at = 0;
+    c->in_n = n;
+}
+
+/* What waits in the connection's own buffer. */
+static void offer_kept(struct conn *c)
+{
+    size_t used = offer(c, c->in + c->in_at, c->in_n);
+
+    c->in_at += used;
+    c->in_n -= used;
+    if (c->in_n > 0)
+        return;
+    c->in_at = 0;
+    if (c->in_cap > INPUT_KEEP) {
+        mem_free(c->in);
+        c->in = NULL;
+        c->in_cap = 0;
+    }
+}
+
+/* Room behind what is kept: more the longer the message grows, but never over input_max. */
+static size_t make_room(struct conn *c)
+{
+    size_t max = c->proto->input_max, want;
+
+    if (c->in_at > 0) {
+        memmove(c->in, c->in + c->in_at, c->in_n);
+        c->in_at = 0;
+    }
+    want = c->in_n < INPUT_KEEP / 2 ? INPUT_KEEP : 2 * c->in_n;
+    if (want > max)
+        want = max;
+    if (c->in_cap < want) {
+        c->in = mem_grow(c->in, want);
+        c->in_cap = want;
+    }
+    return c->in_cap - c->in_n;
+}
+
+static ssize_t receive(struct conn *c, void *p, size_t n)
+{
+    ssize_t got;
+
+    do
+        got = c->tls ? tls_recv(c->tls, p, n) : recv(c->fd, p, n, 0);
+    while (got < 0 && errno == EINTR);
+    if (got > 0)
+        c->active_ms = (int64_t)uv_now(&c->loop->uv);
+    return got;
+}
+
+/* One read. False when there is nothing more to read now. */
+static bool read_once(struct conn *c)
+{
+    size_t room = c->proto->input_max < SCRATCH_BYTES ? c->proto->input_max : SCRATCH_BYTES;
+    uint8_t *p = c->loop->scratch;
+    ssize_t got;
+
+    if (c->lingering) {
+        got = receive(c, p, SCRATCH_BYTES);
+    } else if (c->in_n == 0) {
+        got = receive(c, p, room);
+        if (got > 0) {
+            size_t used = offer(c, p, (size_t)got);
+            if (used < (size_t)got && !c->gone && !c->closing)
+                keep_rest(c, p + used, (size_t)got - used);
+        }
+    } else {
+        room = make_room(c);
+        if (room == 0) { // a message larger than the protocol wants to wait for
+            conn_abort(c);
+            return false;
+        }
+        got = receive(c, c->in + c->in_n, room);
+        if (got > 0) {
+            c->in_n += (size_t)got;
+            offer_kept(c);
+        }
+    }
+    if (got > 0)
+        return !c->gone;
+    if (got < 0 && errno == EAGAIN)
+        return false;
+    c->eof = true;
+    if (got < 0 || c->lingering) // reset by the client, or it has seen everything
+        conn_abort(c);
+    else
+        conn_close(c);
+    return false;
+}
+
+static void read_some(struct conn *c)
+{
+    for (int i = 0; i < 4; i++)
+        if (c->gone || !(c->watching & UV_READABLE) || !read_once(c))
+            return;
+    if (c->tls && tls_pending(c->tls))
+        ids_push(&c->loop->kicked, c->id); // the socket may never become readable again for these
+}
+
+/* Input is due though nothing came: after conn_resume(), or because TLS holds more. */
+void conn_deliver(struct conn *c)
+{
+    if (c->in_n > 0 && may_input(c))
+        offer_kept(c);
+    if (c->tls && tls_pending(c->tls))
+        read_some(c);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct conn *c = poll->data;
+
+    if (status < 0) {
+        conn_abort(c);
+        return;
+    }
+    if (events & UV_READABLE)
+        read_some(c);
+    if (!c->gone && (events & UV_WRITABLE)) {
+        c->send_wait = false;
+        conn_flush(c);
+    }
+    conn_watch(c);
+}
