@@ -22,6 +22,7 @@ FLOORS = [
     ["lake"],
     ["connect", "flow", "model", "work"],
     ["connect/postgres", "connect/s3", "connect/lake", "connect/jdbc"],
+    ["verify"],
     ["kafka", "registry", "s3", "catalog", "pgwire", "ingest", "console"],
     ["app"],
     ["."],
