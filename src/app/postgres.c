@@ -112,9 +112,11 @@ static bool choose_bin(struct postgres *p, struct err *e)
             os_exists(p->o.os, arena_fmt(&p->a, "%s/%lld/bin/initdb", root, (long long)version)))
             newest = version;
     if (newest == 0)
-        return err_set(e, ERR_NOT_FOUND,
-                       "no PostgreSQL server found under %s: install the package postgresql-15, or set postgres.url "
-                       "to a server that is there", root);
+        return err_set(
+            e, ERR_NOT_FOUND,
+            "no PostgreSQL server found under %s: install the package postgresql-15, or set postgres.url "
+            "to a server that is there",
+            root);
     p->o.bin_dir = arena_fmt(&p->a, "%s/%lld/bin", root, (long long)newest);
     return true;
 }
@@ -133,10 +135,9 @@ static void on_exit_of(void *arg, int64_t status, int sig)
     mutex_unlock(&p->lock);
 }
 
-static bool start_child(struct postgres *p, const char *program, char *const *argv, struct err *e)
+static bool start_child(struct postgres *p, const char *program, const char *const *argv, struct err *e)
 {
-    static char path[] = "PATH=/usr/bin:/bin", locale[] = "LC_ALL=C.UTF-8";
-    static char *env[] = {path, locale, NULL};
+    static const char *const env[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL};
     struct child_options o = {
         .file = arena_fmt(&p->a, "%s/%s", p->o.bin_dir, program),
         .argv = argv,
@@ -157,6 +158,11 @@ static bool start_child(struct postgres *p, const char *program, char *const *ar
     return true;
 }
 
+static void free_child(void *child)
+{
+    child_free(child);
+}
+
 /* Waits until the child is gone. */
 static void wait_child(struct postgres *p)
 {
@@ -164,17 +170,21 @@ static void wait_child(struct postgres *p)
     while (p->alive)
         cond_wait(&p->changed, &p->lock);
     mutex_unlock(&p->lock);
-    child_free(p->child);
+    loop_post(net_loop(p->o.net, 0), free_child, p->child); // children are freed where they live
     p->child = NULL;
 }
 
 static bool init_data(struct postgres *p, struct err *e)
 {
     const char *pwfile = arena_fmt(&p->a, "%s.pw", p->dir);
-    char *argv[] = {arena_fmt(&p->a, "initdb"), arena_fmt(&p->a, "--pgdata=%s", p->dir),
-                    arena_fmt(&p->a, "--username=%s", p->o.user), arena_fmt(&p->a, "--pwfile=%s", pwfile),
-                    arena_fmt(&p->a, "--auth=scram-sha-256"), arena_fmt(&p->a, "--encoding=UTF8"),
-                    arena_fmt(&p->a, "--locale=C.UTF-8"), NULL};
+    const char *argv[] = {"initdb",
+                          arena_fmt(&p->a, "--pgdata=%s", p->dir),
+                          arena_fmt(&p->a, "--username=%s", p->o.user),
+                          arena_fmt(&p->a, "--pwfile=%s", pwfile),
+                          "--auth=scram-sha-256",
+                          "--encoding=UTF8",
+                          "--locale=C.UTF-8",
+                          NULL};
     bool ok = os_replace_file(p->o.os, pwfile, str_of(p->o.password), e) &&
               (p->uid == 0 || os_give(pwfile, p->uid, p->gid, e)) && start_child(p, "initdb", argv, e);
 
@@ -188,21 +198,22 @@ static bool init_data(struct postgres *p, struct err *e)
 
 static bool start_server(struct postgres *p, struct err *e)
 {
-    char *argv[40];
+    const char *argv[40];
     static const char *const settings[] = {
-        "listen_addresses=127.0.0.1", "unix_socket_directories=", "wal_level=logical", "max_wal_senders=10",
-        "max_replication_slots=10", "max_connections=100", "shared_buffers=64MB", "cluster_name=tarn",
-        "timezone=UTC", "log_timezone=UTC", "log_min_messages=warning", "max_wal_size=1GB",
+        "listen_addresses=127.0.0.1", "unix_socket_directories=", "wal_level=logical",
+        "max_wal_senders=10",         "max_replication_slots=10", "max_connections=100",
+        "shared_buffers=64MB",        "cluster_name=tarn",        "timezone=UTC",
+        "log_timezone=UTC",           "log_min_messages=warning", "max_wal_size=1GB",
     };
     int n = 0;
 
-    argv[n++] = arena_fmt(&p->a, "postgres");
-    argv[n++] = arena_fmt(&p->a, "-D");
-    argv[n++] = arena_fmt(&p->a, "%s", p->dir);
+    argv[n++] = "postgres";
+    argv[n++] = "-D";
+    argv[n++] = p->dir;
     argv[n++] = arena_fmt(&p->a, "--port=%d", p->port);
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
-        argv[n++] = arena_fmt(&p->a, "-c");
-        argv[n++] = arena_fmt(&p->a, "%s", settings[i]);
+        argv[n++] = "-c";
+        argv[n++] = settings[i];
     }
     argv[n] = NULL;
     return start_child(p, "postgres", argv, e);
@@ -227,7 +238,7 @@ static bool adopt_server(struct postgres *p)
          str_is(str_trim(line[1]), p->dir);
     if (ok) {
         p->alive = true;
-        ok = child_adopt(net_loop(p->o.net, 0), (int)pid, "postgres", on_exit_of, p, &child, &e);
+        ok = child_adopt(net_loop(p->o.net, 0), (int)pid, "postgres", on_exit_of, p, &child);
         p->alive = ok;
     }
     if (ok) {
@@ -251,7 +262,8 @@ static void make_conninfo(struct postgres *p)
 static bool make_database(struct postgres *p, PGconn *pg, struct err *e)
 {
     const char *name = p->o.database;
-    PGresult *res = PQexecParams(pg, "SELECT 1 FROM pg_database WHERE datname = $1", 1, NULL, &name, NULL, NULL, 0);
+    PGresult *res =
+        PQexecParams(pg, "SELECT 1 FROM pg_database WHERE datname = $1", 1, NULL, &name, NULL, NULL, 0);
     bool ok = PQresultStatus(res) == PGRES_TUPLES_OK, there = ok && PQntuples(res) == 1;
 
     PQclear(res);
@@ -263,7 +275,8 @@ static bool make_database(struct postgres *p, PGconn *pg, struct err *e)
         PQclear(res);
         PQfreemem(quoted);
     }
-    return ok || err_set(e, ERR_REMOTE, "database %s: %.*s", name, STR_ARG(str_trim(str_of(PQerrorMessage(pg)))));
+    return ok ||
+           err_set(e, ERR_REMOTE, "database %s: %.*s", name, STR_ARG(str_trim(str_of(PQerrorMessage(pg)))));
 }
 
 /* Tries to connect until the server answers, dies, or the time is up. */
@@ -272,7 +285,8 @@ static bool wait_ready(struct postgres *p, struct err *e)
     int64_t until = p->o.os->now_ns(p->o.os) + (int64_t)READY_MS * 1000000;
     bool ready = false, alive = true, ok = false;
 
-    make_conninfo(p);
+    if (!p->conninfo)
+        make_conninfo(p);
     while (!ready && alive && p->o.os->now_ns(p->o.os) < until) {
         PGconn *pg = PQconnectdb(p->admin_conninfo);
 
@@ -327,6 +341,8 @@ static void stop_server(struct postgres *p)
 {
     int64_t until = p->o.os->now_ns(p->o.os) + (int64_t)STOP_MS * 1000000;
 
+    bool late;
+
     if (!p->child)
         return;
     child_kill(p->child, SIGINT); // fast shutdown
@@ -338,9 +354,10 @@ static void stop_server(struct postgres *p)
             break;
         (void)cond_wait_ms(&p->changed, &p->lock, left_ms);
     }
-    if (p->alive)
-        child_kill(p->child, SIGKILL);
+    late = p->alive;
     mutex_unlock(&p->lock);
+    if (late)
+        child_kill(p->child, SIGKILL);
     wait_child(p);
 }
 

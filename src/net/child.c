@@ -1,13 +1,21 @@
 #include "net/net_int.h"
 
+#include "base/arena.h"
 #include "base/mem.h"
+#include "os/os.h"
 
 #include <assert.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct child {
-    uv_process_t uv;
+    union { // a child of ours, or a descriptor of an adopted process that becomes readable at its end
+        uv_process_t uv;
+        uv_poll_t poll;
+    };
+    int pidfd;
     struct loop *loop;
     child_exit_fn *on_exit;
     void *arg;
@@ -111,6 +119,69 @@ bool child_start(struct loop *l, const struct child_options *o, child_exit_fn *o
     *out = NULL;
     return err_set_at(e, s.rc == UV_ENOENT ? ERR_NOT_FOUND : ERR_IO, -s.rc, ERR_HERE, "start %s: %s", o->file,
                       uv_strerror(s.rc));
+}
+
+/* ---- adopted ---- */
+
+static void on_adopted_exit(uv_poll_t *poll, int status, int events)
+{
+    struct child *c = poll->data;
+
+    (void)status;
+    (void)events;
+    atomic_store(&c->pid, 0);
+    (void)uv_poll_stop(poll);
+    (void)close(c->pidfd);
+    uv_close((uv_handle_t *)poll, child_closed);
+    if (c->on_exit)
+        c->on_exit(c->arg, -1, 0);
+}
+
+static bool is_named(int pid, const char *name)
+{
+    struct arena a = {0};
+    char text[64];
+    struct err e;
+    int fd = os_open(os_real(), arena_fmt(&a, "/proc/%d/comm", pid), O_RDONLY, &e);
+    ssize_t n = fd < 0 ? -1 : os_read_some(os_real(), fd, text, sizeof text, 0, &e);
+
+    os_close(os_real(), fd);
+    arena_fini(&a);
+    return n > 0 && str_is(str_trim(str_from(text, (size_t)n)), name);
+}
+
+static void adopt_on_loop(void *arg)
+{
+    struct start *s = arg;
+    struct child *c = s->c;
+
+    c->poll.data = c;
+    s->rc = uv_poll_init(&c->loop->uv, &c->poll, c->pidfd);
+    if (s->rc == 0)
+        s->rc = uv_poll_start(&c->poll, UV_READABLE, on_adopted_exit);
+}
+
+bool child_adopt(struct loop *l, int pid, const char *name, child_exit_fn *on_exit, void *arg,
+                 struct child **out)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0); // Debian 12's headers do not declare the function
+    struct start s = {.rc = -1};
+
+    if (pidfd < 0)
+        return false;
+    if (!is_named(pid, name)) { // asked after the descriptor is held, so the number cannot have changed hands
+        (void)close(pidfd);
+        return false;
+    }
+    s.c = MEM_NEW(struct child);
+    *s.c = (struct child){.pidfd = pidfd, .loop = l, .on_exit = on_exit, .arg = arg, .pid = pid};
+    *out = s.c;
+    loop_call(l, adopt_on_loop, &s);
+    if (s.rc == 0)
+        return true;
+    (void)close(pidfd);
+    mem_free(s.c);
+    return false;
 }
 
 int child_pid(const struct child *c)

@@ -222,3 +222,19 @@ void listeners_free(struct net *net)
         mem_free(li);
     }
 }
+
+int net_free_port(const char *host, struct err *e)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && inet_pton(AF_INET, host, &at.sin_addr) == 1 &&
+              bind(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
+              getsockname(fd, (struct sockaddr *)&at, &len) == 0;
+
+    if (!ok)
+        (void)err_sys(e, "find a free port of %s", host);
+    if (fd >= 0)
+        (void)close(fd);
+    return ok ? ntohs(at.sin_port) : -1;
+}

@@ -104,6 +104,9 @@ struct net_listen {
  */
 bool net_listen(struct net *net, const struct net_listen *what, int *port, struct err *e) MUST_CHECK;
 
+/* A port of the address that nobody uses now, for a child to listen on; -1 and e when there is none. */
+int net_free_port(const char *host, struct err *e) MUST_CHECK;
+
 struct loop *conn_loop(struct conn *c);
 struct net *conn_net(struct conn *c);
 void *conn_state(struct conn *c);                    // what open() returned
@@ -144,6 +147,12 @@ typedef void child_exit_fn(void *arg, int64_t status, int signal);
  */
 bool child_start(struct loop *l, const struct child_options *o, child_exit_fn *on_exit, void *arg,
                  struct child **out, struct err *e) MUST_CHECK;
+/*
+ * Watches a process that somebody else started (an orphan of an earlier tarn): on_exit runs when it is gone, with status -1.
+ * False when there is no such process or its name (/proc/PID/comm) is another.
+ */
+bool child_adopt(struct loop *l, int pid, const char *name, child_exit_fn *on_exit, void *arg,
+                 struct child **out) MUST_CHECK;
 int child_pid(const struct child *c);
 void child_kill(struct child *c, int signal); // from any thread; does nothing after its exit
 void child_free(struct child *c);             // on loop l, from on_exit() on

@@ -27,29 +27,30 @@ struct events {
 };
 
 /* The table's columns as the writer's schema has them; a column it does not know yet is null. */
-static bool make_decoder(struct events *ev, struct str schema, struct avro_decoder **out, struct err *e)
+static bool make_decoder(const struct events *ev, struct arena *a, struct str schema,
+                         struct avro_decoder **out, struct err *e)
 {
     const struct table *t = ev->t;
     size_t n = FIXED + 2 * t->key_count + t->column_count, at = 0;
-    struct avro_want *want = ARENA_ARRAY(ev->a, struct avro_want, n);
+    struct avro_want *want = ARENA_ARRAY(a, struct avro_want, n);
     struct avro *writer;
     struct column ignored;
 
-    if (!avro_parse(ev->a, schema, &writer, e))
+    if (!avro_parse(a, schema, &writer, e))
         return false;
     want[at++].path = "op";
     want[at++].path = "source.txId";
     for (size_t i = 0; i < t->key_count; i++)
-        want[at++].path = arena_fmt(ev->a, "after.%.*s", STR_ARG(t->keys[i]));
+        want[at++].path = arena_fmt(a, "after.%.*s", STR_ARG(t->keys[i]));
     for (size_t i = 0; i < t->key_count; i++)
-        want[at++].path = arena_fmt(ev->a, "before.%.*s", STR_ARG(t->keys[i]));
+        want[at++].path = arena_fmt(a, "before.%.*s", STR_ARG(t->keys[i]));
     for (size_t i = 0; i < t->column_count; i++) {
-        want[at].path = arena_fmt(ev->a, "after.%.*s", STR_ARG(t->columns[i]));
+        want[at].path = arena_fmt(a, "after.%.*s", STR_ARG(t->columns[i]));
         if (!avro_column(writer, want[at].path, &ignored))
             want[at].path = NULL;
         at++;
     }
-    return avro_decoder_new(ev->a, writer, want, n, out, e);
+    return avro_decoder_new(a, writer, want, n, out, e);
 }
 
 static bool decoder_of_id(struct events *ev, int id, struct avro_decoder **out, struct err *e)
@@ -66,7 +67,7 @@ static bool decoder_of_id(struct events *ev, int id, struct avro_decoder **out, 
         return err_set(e, ERR_CORRUPT, "%.*s: no schema with id %d", STR_ARG(ev->t->topic), id);
     d = ARENA_NEW(ev->a, struct decoder);
     d->id = id;
-    if (!make_decoder(ev, v.text, &d->d, e))
+    if (!make_decoder(ev, ev->a, v.schema.text, &d->d, e))
         return err_wrap(e, "%.*s: schema %d", STR_ARG(ev->t->topic), id);
     d->next = ev->decoders;
     ev->decoders = d;
@@ -147,7 +148,8 @@ static bool next_record(struct topic_feed *t, struct record *r, struct err *e)
                 break;
             buf_reset(&t->bytes);
             arena_reset(&t->record_arena);
-            if (!log_fetch(t->ev.env->connect_env->log, table->topic, t->partition, t->offset, FETCH_BYTES, &t->bytes, e))
+            if (!log_fetch(t->ev.env->connect_env->log, table->topic, t->partition, t->offset, FETCH_BYTES,
+                           &t->bytes, e))
                 return false;
             if (t->bytes.n == 0)
                 break;
@@ -184,7 +186,8 @@ static void topic_close(struct feed *f)
     arena_fini(&t->ev.row_arena);
 }
 
-static struct topic_feed *topic_feed_new(const struct verify_env *env, const struct table *table, struct arena *a)
+static struct topic_feed *topic_feed_new(const struct verify_env *env, const struct table *table,
+                                         struct arena *a)
 {
     struct topic_feed *t = ARENA_NEW(a, struct topic_feed);
 
@@ -288,9 +291,10 @@ static bool open_file(struct raw_feed *r, struct str key, struct err *e)
     struct str bytes;
 
     arena_reset(&r->file_arena);
-    return (object_get_bytes(r->ev.env->connect_env->blobs, r->bucket, key, 2 * LIMIT_BATCH, &r->file_arena, &bytes, e) &&
+    return (object_get_bytes(r->ev.env->connect_env->blobs, r->bucket, key, 2 * LIMIT_BATCH, &r->file_arena,
+                             &bytes, e) &&
             avro_file_open(&r->file, &r->file_arena, bytes, e) &&
-            make_decoder(&r->ev, r->file.schema_text, &r->decoder, e)) ||
+            make_decoder(&r->ev, &r->file_arena, r->file.schema_text, &r->decoder, e)) ||
            err_wrap(e, "object %.*s", STR_ARG(key));
 }
 
@@ -348,8 +352,8 @@ static void raw_close(struct feed *f)
     arena_fini(&r->ev.row_arena);
 }
 
-struct feed *raw_feed(const struct verify_env *env, const struct table *t, struct str bucket, struct str topics_dir,
-                      struct arena *a)
+struct feed *raw_feed(const struct verify_env *env, const struct table *t, struct str bucket,
+                      struct str topics_dir, struct arena *a)
 {
     struct raw_feed *r = ARENA_NEW(a, struct raw_feed);
 

@@ -8,9 +8,9 @@
 void feed_init(struct feed *f)
 {
     static const struct column like[] = {
-        {.name = {"key", 3}, .type = COLUMN_TEXT},
-        {.name = {"sum", 3}, .type = COLUMN_I64},
-        {.name = {"pos", 3}, .type = COLUMN_I64},
+        {.name = {"key", 3},  .type = COLUMN_TEXT},
+        {.name = {"sum", 3},  .type = COLUMN_I64 },
+        {.name = {"pos", 3},  .type = COLUMN_I64 },
         {.name = {"gone", 4}, .type = COLUMN_BOOL},
     };
 
@@ -105,6 +105,5 @@ bool snapshot_sees(const struct snapshot *s, int64_t xid)
         return true;
     if (full >= s->xmax)
         return false;
-    return s->running_count == 0 ||
-           !bsearch(&full, s->running, s->running_count, sizeof full, by_number);
+    return s->running_count == 0 || !bsearch(&full, s->running, s->running_count, sizeof full, by_number);
 }

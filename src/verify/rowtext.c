@@ -5,8 +5,8 @@
 #include "base/utc.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
 #include <math.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -39,7 +39,8 @@ static void put_time_of_day(struct buf *out, int64_t micros)
     unsigned fraction = (unsigned)(micros % UTC_SECOND);
     int digits = 6;
 
-    buf_fmt(out, "%02lld:%02lld:%02lld", (long long)(s / 3600), (long long)(s / 60 % 60), (long long)(s % 60));
+    buf_fmt(out, "%02lld:%02lld:%02lld", (long long)(s / 3600), (long long)(s / 60 % 60),
+            (long long)(s % 60));
     if (fraction == 0)
         return;
     while (fraction % 10 == 0) {

@@ -66,6 +66,7 @@ struct verify_report {
 };
 
 /* False: it could not be done, and why. A difference is no error: see out->equal. */
-bool verify_run(const struct verify_env *env, struct arena *a, struct verify_report *out, struct err *e) MUST_CHECK;
+bool verify_run(const struct verify_env *env, struct arena *a, struct verify_report *out,
+                struct err *e) MUST_CHECK;
 /* {"equal":...,"lsn":"...","tables":[...]} */
 void verify_json(const struct verify_report *r, struct buf *out);

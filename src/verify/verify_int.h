@@ -77,13 +77,15 @@ bool events_find_cut(const struct verify_env *env, struct table *t, const struct
                      struct err *e) MUST_CHECK;
 struct feed *topic_feed(const struct verify_env *env, const struct table *t, struct arena *a);
 /* The objects of an S3 sink's bucket under topics.dir. */
-struct feed *raw_feed(const struct verify_env *env, const struct table *t, struct str bucket, struct str topics_dir,
-                      struct arena *a);
+struct feed *raw_feed(const struct verify_env *env, const struct table *t, struct str bucket,
+                      struct str topics_dir, struct arena *a);
 
 /* ---- tables.c: bronze and silver ---- */
 
 /* NULL in *out: the lake has no such table. */
-bool bronze_feed(const struct verify_env *env, const struct table *t, struct arena *a, struct feed **out, struct err *e) MUST_CHECK;
-bool silver_feed(const struct verify_env *env, const struct table *t, struct arena *a, struct feed **out, struct err *e) MUST_CHECK;
+bool bronze_feed(const struct verify_env *env, const struct table *t, struct arena *a, struct feed **out,
+                 struct err *e) MUST_CHECK;
+bool silver_feed(const struct verify_env *env, const struct table *t, struct arena *a, struct feed **out,
+                 struct err *e) MUST_CHECK;
 /* A feed that one of the above made: closes what it holds. Its struct is in the arena. NULL does nothing. */
 void feed_close(struct feed *f);
