@@ -1,10 +1,12 @@
 #include "engine/engine_int.h"
 
+#include "base/mem.h"
 #include "os/os.h"
 
 #include <assert.h>
 #include <dlfcn.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,12 +18,13 @@ static bool loaded;
 static bool fill(void *so, struct err *e)
 {
     /* dlsym gives an object pointer for a function: POSIX says the bits may be copied. */
-#define X(name)                                                                                          \
-    {                                                                                                    \
-        void *at = dlsym(so, "duckdb_" #name);                                                           \
-        if (!at)                                                                                         \
-            return err_set(e, ERR_UNSUPPORTED, "libduckdb.so has no duckdb_" #name ": 1.4 or newer is needed"); \
-        memcpy(&duck.name, &at, sizeof(at));                                                             \
+#define X(name)                                                                             \
+    {                                                                                       \
+        void *at = dlsym(so, "duckdb_" #name);                                              \
+        if (!at)                                                                            \
+            return err_set(e, ERR_UNSUPPORTED,                                              \
+                           "libduckdb.so has no duckdb_" #name ": 1.4 or newer is needed"); \
+        memcpy(&duck.name, &at, sizeof(at));                                                \
     }
     DUCK_FUNCTIONS(X)
 #undef X
@@ -52,14 +55,17 @@ static bool beside_program(char *out, size_t size)
 static bool load(const char *library, struct err *e)
 {
     char beside[PATH_MAX + 32];
-    const char *env = getenv("TARN_DUCKDB");
+    const char *env = getenv("TARN_DUCKDB"); // NOLINT(concurrency-mt-unsafe): nothing here sets it
     if (!library && env && *env)
         library = env;
     if (!library)
         library = beside_program(beside, sizeof(beside)) ? beside : TARN_DUCKDB_SO;
     void *so = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    if (!so)
-        return err_set(e, ERR_NOT_FOUND, "cannot load DuckDB (%s): set TARN_DUCKDB to the path of libduckdb.so", dlerror());
+    if (!so) {
+        const char *why = dlerror(); // NOLINT(concurrency-mt-unsafe): under load_lock
+        return err_set(e, ERR_NOT_FOUND,
+                       "cannot load DuckDB (%s): set TARN_DUCKDB to the path of libduckdb.so", why);
+    }
     if (!fill(so, e)) {
         dlclose(so);
         return err_wrap(e, "%s", library);
@@ -74,6 +80,28 @@ bool duck_load(const char *library, struct err *e)
     loaded = ok;
     mutex_unlock(&load_lock);
     return ok;
+}
+
+/* A prepared statement's error has no type of its own: its message begins with the type's name. */
+static duckdb_error_type type_in(const char *message)
+{
+    static const struct {
+        const char *prefix;
+        duckdb_error_type type;
+    } rows[] = {
+        {"Permission Error",        DUCKDB_ERROR_PERMISSION       },
+        {"Catalog Error",           DUCKDB_ERROR_CATALOG          },
+        {"Not implemented Error",   DUCKDB_ERROR_NOT_IMPLEMENTED  },
+        {"Missing Extension Error", DUCKDB_ERROR_MISSING_EXTENSION},
+        {"IO Error",                DUCKDB_ERROR_IO               },
+        {"Out of Memory Error",     DUCKDB_ERROR_OUT_OF_MEMORY    },
+        {"INTERRUPT Error",         DUCKDB_ERROR_INTERRUPT        },
+        {"INTERNAL Error",          DUCKDB_ERROR_INTERNAL         },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (str_starts(str_of(message), str_of(rows[i].prefix)))
+            return rows[i].type;
+    return DUCKDB_ERROR_INVALID;
 }
 
 static enum err_kind kind_of(duckdb_error_type type, const char *message)
@@ -108,7 +136,7 @@ bool duck_error(struct err *e, duckdb_error_type type, const char *message)
 {
     if (!message)
         message = "DuckDB gave no message";
-    if (type == DUCKDB_ERROR_INVALID && strstr(message, "INTERRUPT"))
-        type = DUCKDB_ERROR_INTERRUPT;
+    if (type == DUCKDB_ERROR_INVALID)
+        type = type_in(message);
     return err_set(e, kind_of(type, message), "%s", message);
 }

@@ -1,10 +1,12 @@
 #include "engine/engine_int.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "os/os.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 enum { MEMORY_MIB = 512, THREADS_MAX = 8, STATEMENT_MAX = 16 * 1024 * 1024 };
 
@@ -80,16 +82,17 @@ static bool configure(struct engine *en, duckdb_config config, struct err *e)
     snprintf(memory, sizeof(memory), "%" PRId64 "B", en->memory_bytes);
     snprintf(threads, sizeof(threads), "%d", en->threads);
     const char *const rows[][2] = {
-        {"memory_limit", memory},
-        {"threads", threads},
-        {"temp_directory", en->temp_dir ? en->temp_dir : ""},
-        {"autoinstall_known_extensions", "false"},
-        {"autoload_known_extensions", "false"},
-        {"allocator_flush_threshold", "8MB"}, // memory of a large query goes back to the system after it
+        {"memory_limit",                 memory                          },
+        {"threads",                      threads                         },
+        {"temp_directory",               en->temp_dir ? en->temp_dir : ""},
+        {"autoinstall_known_extensions", "false"                         },
+        {"autoload_known_extensions",    "false"                         },
+        {"allocator_flush_threshold",    "8MB"                           }, // memory of a large query goes back to the system after it
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (duck.set_config(config, rows[i][0], rows[i][1]) != DuckDBSuccess)
-            return err_set(e, ERR_UNSUPPORTED, "DuckDB does not take the setting %s = %s", rows[i][0], rows[i][1]);
+            return err_set(e, ERR_UNSUPPORTED, "DuckDB does not take the setting %s = %s", rows[i][0],
+                           rows[i][1]);
     return true;
 }
 
@@ -186,7 +189,8 @@ static bool explains_a_query(struct str sql)
         return false;
     if (str_eq_nocase(word, STR("analyze")) && !words_next(&sql, &word))
         return false;
-    static const char *const queries[] = {"select", "with", "from", "values", "describe", "show", "summarize"};
+    static const char *const queries[] = {"select",   "with", "from",     "values",
+                                          "describe", "show", "summarize"};
     for (size_t i = 0; i < ARRAY_LEN(queries); i++)
         if (str_eq_nocase(word, str_of(queries[i])))
             return true;
@@ -196,9 +200,11 @@ static bool explains_a_query(struct str sql)
 static bool allowed(duckdb_prepared_statement stmt, struct str sql, struct err *e)
 {
     duckdb_statement_type type = duck.prepared_statement_type(stmt);
-    if (type == DUCKDB_STATEMENT_TYPE_SELECT || (type == DUCKDB_STATEMENT_TYPE_EXPLAIN && explains_a_query(sql)))
+    if (type == DUCKDB_STATEMENT_TYPE_SELECT ||
+        (type == DUCKDB_STATEMENT_TYPE_EXPLAIN && explains_a_query(sql)))
         return true;
-    return err_set(e, ERR_DENIED, "only queries may be run here: SELECT, DESCRIBE, SHOW, SUMMARIZE, or EXPLAIN of one");
+    return err_set(e, ERR_DENIED,
+                   "only queries may be run here: SELECT, DESCRIBE, SHOW, SUMMARIZE, or EXPLAIN of one");
 }
 
 /* The statement in `text`, prepared; there must be one and no more. */
@@ -209,11 +215,12 @@ static bool prepare(struct session *s, const char *text, duckdb_prepared_stateme
     const char *why = n == 0 ? duck.extract_statements_error(all) : NULL;
     bool ok = n == 1;
     if (why)
-        duck_error(e, DUCKDB_ERROR_PARSER, why);
+        duck_error(e, DUCKDB_ERROR_SYNTAX, why);
     else if (n != 1)
-        err_set(e, ERR_INVALID, n ? "more than one statement: send them one at a time" : "there is no statement in the text");
+        err_set(e, ERR_INVALID,
+                n ? "more than one statement: send them one at a time" : "there is no statement in the text");
     else if (duck.prepare_extracted_statement(s->con, all, 0, stmt) != DuckDBSuccess)
-        ok = duck_error(e, DUCKDB_ERROR_BINDER, duck.prepare_error(*stmt));
+        ok = duck_error(e, DUCKDB_ERROR_INVALID, duck.prepare_error(*stmt));
     duck.destroy_extracted(&all);
     return ok;
 }
@@ -231,7 +238,8 @@ bool session_query(struct session *s, struct str sql, int flags, struct result *
 
     bool ok = prepare(s, text, &stmt, e) && (!(flags & SESSION_READ_ONLY) || allowed(stmt, str_trim(sql), e));
     if (ok && duck.pending_prepared_streaming(stmt, &pending) != DuckDBSuccess)
-        ok = duck_error(e, DUCKDB_ERROR_INVALID, pending ? duck.pending_error(pending) : duck.prepare_error(stmt));
+        ok = duck_error(e, DUCKDB_ERROR_INVALID,
+                        pending ? duck.pending_error(pending) : duck.prepare_error(stmt));
     if (ok) {
         r = MEM_NEW(struct result);
         r->session = s;
@@ -259,25 +267,4 @@ bool session_exec(struct session *s, const char *sql, struct err *e)
         duck_error(e, duck.result_error_type(&result), duck.result_error(&result));
     duck.destroy_result(&result);
     return ok;
-}
-
-bool session_tables(struct session *s, struct str sql, struct arena *a, struct str **names, size_t *count, struct err *e)
-{
-    char *text = str_dup(sql);
-    duckdb_value list = duck.get_table_names(s->con, text, true);
-    mem_free(text);
-    if (!list)
-        return err_set(e, ERR_INVALID, "the statement cannot be parsed, or is no query");
-    idx_t n = duck.get_list_size(list);
-    *names = ARENA_ARRAY(a, struct str, n ? n : 1);
-    *count = n;
-    for (idx_t i = 0; i < n; i++) {
-        duckdb_value one = duck.get_list_child(list, i);
-        char *name = duck.get_varchar(one);
-        (*names)[i] = arena_str(a, str_of(name));
-        duck.free(name);
-        duck.destroy_value(&one);
-    }
-    duck.destroy_value(&list);
-    return true;
 }

@@ -31,16 +31,16 @@ struct session;
 struct result;
 
 struct engine_options {
-    const char *library;         // libduckdb.so; NULL: $TARN_DUCKDB, beside the program, or where the build found it
-    const char *temp_dir;        // where large queries spill; NULL: they do not
+    const char *library;  // libduckdb.so; NULL: $TARN_DUCKDB, beside the program, or where the build found it
+    const char *temp_dir; // where large queries spill; NULL: they do not
     const char *const *readable; // folders whose files SQL may read, NULL-terminated; NULL: only temp_dir
     int64_t memory_bytes;        // DuckDB's own limit. 0: 512 MiB
     int threads;                 // 0: one per core, at most 8
 };
 
 struct engine *engine_new(const struct engine_options *o); // copies the options, loads nothing
-void engine_free(struct engine *en);                       // all sessions are closed before; NULL does nothing
-bool engine_is_open(struct engine *en);                    // has the library been loaded?
+void engine_free(struct engine *en);    // all sessions are closed before; NULL does nothing
+bool engine_is_open(struct engine *en); // has the library been loaded?
 
 /* ---- sessions ---- */
 
@@ -49,15 +49,14 @@ void session_close(struct session *s);     // NULL does nothing
 void session_interrupt(struct session *s); // from any thread: the running query ends with ERR_TIMEOUT
 
 enum session_flags {
-    SESSION_READ_ONLY = 1, // only SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN of these; others are ERR_DENIED
+    SESSION_READ_ONLY =
+        1, // only SELECT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN of these; others are ERR_DENIED
 };
 /* Runs one statement; its rows stream. Errors keep DuckDB's message. */
-bool session_query(struct session *s, struct str sql, int flags, struct result **out, struct err *e) MUST_CHECK;
+bool session_query(struct session *s, struct str sql, int flags, struct result **out,
+                   struct err *e) MUST_CHECK;
 /* Runs statements whose rows nobody wants. */
 bool session_exec(struct session *s, const char *sql, struct err *e) MUST_CHECK;
-/* Names of the tables that a statement reads, as written ("orders", "silver.orders"), in a; its own CTEs are left out. */
-bool session_tables(struct session *s, struct str sql, struct arena *a, struct str **names, size_t *count,
-                    struct err *e) MUST_CHECK;
 
 /* ---- results ---- */
 
@@ -92,7 +91,7 @@ struct engine_source {
     bool (*next)(void *cursor, struct engine_rows *out, struct err *e);
     void (*close)(void *cursor);
 };
-enum { ENGINE_NAME = 24 };
+enum { ENGINE_NAME = 32 };
 /* Makes FROM tarn_source('name') work; the name is written to `name`. Borrows src until engine_source_remove. */
 void engine_source_add(struct engine *en, const struct engine_source *src, char name[ENGINE_NAME]);
 void engine_source_remove(struct engine *en, const char *name);
@@ -141,9 +140,16 @@ void sql_literal(struct buf *out, struct str s); // 'it''s'
 void sql_name(struct buf *out, struct str s);    // "a ""name"""
 
 /*
+ * Is `name` one of the names in the text: a word (in any case) or a quoted name? Literals and comments do not count. What a
+ * statement may read is among the names it says; DuckDB's own answer to that fails on joins of tables it does not know yet.
+ */
+bool sql_mentions(struct str sql, struct str name);
+
+/*
  * Files by URL: writes `sql` to `out` with each string literal "s3://bucket/key" that names a file to read - the argument of
  * read_parquet, read_csv, read_json and their kin, also inside a list, or the whole of FROM 's3://...' - replaced by
  * what `resolve` writes for it: one literal or a list of literals. Other literals stay as they are. An error of resolve is given on.
  */
 typedef bool sql_resolve_fn(void *arg, struct str url, struct buf *out, struct err *e);
-bool sql_resolve(struct str sql, sql_resolve_fn *resolve, void *arg, struct buf *out, struct err *e) MUST_CHECK;
+bool sql_resolve(struct str sql, sql_resolve_fn *resolve, void *arg, struct buf *out,
+                 struct err *e) MUST_CHECK;

@@ -2,6 +2,7 @@
 #include "engine/engine_int.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 static struct str key_of(int64_t id, char out[32])
 {

@@ -52,10 +52,12 @@ static struct str text_at(duckdb_vector v, idx_t row)
 
 static bool number(struct str key, struct str text, int64_t *out, struct err *e)
 {
-    return str_i64(text, out) ? true : err_set(e, ERR_CORRUPT, "DuckDB's %.*s is %.*s", STR_ARG(key), STR_ARG(text));
+    return str_i64(text, out) ? true
+                              : err_set(e, ERR_CORRUPT, "DuckDB's %.*s is %.*s", STR_ARG(key), STR_ARG(text));
 }
 
-static bool one_statistic(struct str key, struct str text, struct arena *a, struct parquet_column *c, struct err *e)
+static bool one_statistic(struct str key, struct str text, struct arena *a, struct parquet_column *c,
+                          struct err *e)
 {
     if (str_is(key, "column_size_bytes"))
         return number(key, text, &c->size_bytes, e);
@@ -72,7 +74,8 @@ static bool one_statistic(struct str key, struct str text, struct arena *a, stru
     return true;
 }
 
-static struct parquet_column *column_named(const struct parquet_write *w, struct parquet_stats *stats, struct str path)
+static struct parquet_column *column_named(const struct parquet_write *w, struct parquet_stats *stats,
+                                           struct str path)
 {
     struct parquet_column *found = NULL;
     struct buf quoted = buf_make(MIB);
@@ -86,8 +89,8 @@ static struct parquet_column *column_named(const struct parquet_write *w, struct
     return found;
 }
 
-static bool read_stats(struct result *r, const struct parquet_write *w, struct arena *a, struct parquet_stats *stats,
-                       struct err *e)
+static bool read_stats(struct result *r, const struct parquet_write *w, struct arena *a,
+                       struct parquet_stats *stats, struct err *e)
 {
     size_t rows;
     if (!result_next(r, &rows, e))

@@ -21,8 +21,8 @@ static bool describe(struct result *r, struct err *e)
     buf_fini(&text);
     for (size_t i = 0; i < r->count; i++)
         if (!value_type_known(r->types[i]))
-            return err_set(e, ERR_UNSUPPORTED, "column %.*s is of type %.*s: cast it to VARCHAR", STR_ARG(r->fields[i].name),
-                           STR_ARG(r->fields[i].type));
+            return err_set(e, ERR_UNSUPPORTED, "column %.*s is of type %.*s: cast it to VARCHAR",
+                           STR_ARG(r->fields[i].name), STR_ARG(r->fields[i].type));
     return true;
 }
 
@@ -98,16 +98,25 @@ static bool column_type_of(const struct value_type *t, enum column_type *out)
         duckdb_type from;
         enum column_type to;
     } rows[] = {
-        {DUCKDB_TYPE_BOOLEAN, COLUMN_BOOL},     {DUCKDB_TYPE_TINYINT, COLUMN_I32},
-        {DUCKDB_TYPE_SMALLINT, COLUMN_I32},     {DUCKDB_TYPE_INTEGER, COLUMN_I32},
-        {DUCKDB_TYPE_UTINYINT, COLUMN_I32},     {DUCKDB_TYPE_USMALLINT, COLUMN_I32},
-        {DUCKDB_TYPE_UINTEGER, COLUMN_I64},     {DUCKDB_TYPE_BIGINT, COLUMN_I64},
-        {DUCKDB_TYPE_FLOAT, COLUMN_F32},        {DUCKDB_TYPE_DOUBLE, COLUMN_F64},
-        {DUCKDB_TYPE_VARCHAR, COLUMN_TEXT},     {DUCKDB_TYPE_BLOB, COLUMN_BYTES},
-        {DUCKDB_TYPE_DECIMAL, COLUMN_DECIMAL},  {DUCKDB_TYPE_HUGEINT, COLUMN_DECIMAL},
-        {DUCKDB_TYPE_DATE, COLUMN_DATE},        {DUCKDB_TYPE_TIME, COLUMN_TIME},
-        {DUCKDB_TYPE_TIMESTAMP, COLUMN_TIMESTAMP}, {DUCKDB_TYPE_TIMESTAMP_TZ, COLUMN_TIMESTAMPTZ},
-        {DUCKDB_TYPE_UUID, COLUMN_UUID},
+        {DUCKDB_TYPE_BOOLEAN,      COLUMN_BOOL       },
+        {DUCKDB_TYPE_TINYINT,      COLUMN_I32        },
+        {DUCKDB_TYPE_SMALLINT,     COLUMN_I32        },
+        {DUCKDB_TYPE_INTEGER,      COLUMN_I32        },
+        {DUCKDB_TYPE_UTINYINT,     COLUMN_I32        },
+        {DUCKDB_TYPE_USMALLINT,    COLUMN_I32        },
+        {DUCKDB_TYPE_UINTEGER,     COLUMN_I64        },
+        {DUCKDB_TYPE_BIGINT,       COLUMN_I64        },
+        {DUCKDB_TYPE_FLOAT,        COLUMN_F32        },
+        {DUCKDB_TYPE_DOUBLE,       COLUMN_F64        },
+        {DUCKDB_TYPE_VARCHAR,      COLUMN_TEXT       },
+        {DUCKDB_TYPE_BLOB,         COLUMN_BYTES      },
+        {DUCKDB_TYPE_DECIMAL,      COLUMN_DECIMAL    },
+        {DUCKDB_TYPE_HUGEINT,      COLUMN_DECIMAL    },
+        {DUCKDB_TYPE_DATE,         COLUMN_DATE       },
+        {DUCKDB_TYPE_TIME,         COLUMN_TIME       },
+        {DUCKDB_TYPE_TIMESTAMP,    COLUMN_TIMESTAMP  },
+        {DUCKDB_TYPE_TIMESTAMP_TZ, COLUMN_TIMESTAMPTZ},
+        {DUCKDB_TYPE_UUID,         COLUMN_UUID       },
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (rows[i].from == t->id) {
@@ -145,7 +154,8 @@ static struct str uuid_bytes(struct arena *a, duckdb_hugeint h)
     return str_from(p, 16);
 }
 
-static void copy_values(const struct value_type *t, const void *data, struct arena *a, struct column *c, size_t rows)
+static void copy_values(const struct value_type *t, const void *data, struct arena *a, struct column *c,
+                        size_t rows)
 {
     for (size_t i = 0; i < rows; i++) {
         if (c->nulls[i])
@@ -167,7 +177,8 @@ static void copy_values(const struct value_type *t, const void *data, struct are
             c->i128[i] = value_i128(t->inside, data, i);
             break;
         case COLUMN_I64:
-            c->i64[i] = t->id == DUCKDB_TYPE_UINTEGER ? ((const uint32_t *)data)[i] : ((const int64_t *)data)[i];
+            c->i64[i] =
+                t->id == DUCKDB_TYPE_UINTEGER ? ((const uint32_t *)data)[i] : ((const int64_t *)data)[i];
             break;
         default:
             memcpy((char *)c->any + i * column_width(c->type), (const char *)data + i * column_width(c->type),

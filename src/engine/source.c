@@ -1,10 +1,12 @@
 /* The table function tarn_source(name): rows of an engine_source, one scan one cursor, on one thread, in order. */
 #include "engine/engine_int.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 void engine_source_add(struct engine *en, const struct engine_source *src, char name[ENGINE_NAME])
 {
@@ -32,12 +34,12 @@ static const struct engine_source *find(struct engine *en, const char *name)
 static duckdb_logical_type logical_type(const struct column *c)
 {
     static const duckdb_type types[] = {
-        [COLUMN_BOOL] = DUCKDB_TYPE_BOOLEAN,     [COLUMN_I32] = DUCKDB_TYPE_INTEGER,
-        [COLUMN_I64] = DUCKDB_TYPE_BIGINT,       [COLUMN_F32] = DUCKDB_TYPE_FLOAT,
-        [COLUMN_F64] = DUCKDB_TYPE_DOUBLE,       [COLUMN_TEXT] = DUCKDB_TYPE_VARCHAR,
-        [COLUMN_BYTES] = DUCKDB_TYPE_BLOB,       [COLUMN_DATE] = DUCKDB_TYPE_DATE,
-        [COLUMN_TIME] = DUCKDB_TYPE_TIME,        [COLUMN_TIMESTAMP] = DUCKDB_TYPE_TIMESTAMP,
-        [COLUMN_UUID] = DUCKDB_TYPE_UUID,        [COLUMN_TIMESTAMPTZ] = DUCKDB_TYPE_TIMESTAMP_TZ,
+        [COLUMN_BOOL] = DUCKDB_TYPE_BOOLEAN, [COLUMN_I32] = DUCKDB_TYPE_INTEGER,
+        [COLUMN_I64] = DUCKDB_TYPE_BIGINT,   [COLUMN_F32] = DUCKDB_TYPE_FLOAT,
+        [COLUMN_F64] = DUCKDB_TYPE_DOUBLE,   [COLUMN_TEXT] = DUCKDB_TYPE_VARCHAR,
+        [COLUMN_BYTES] = DUCKDB_TYPE_BLOB,   [COLUMN_DATE] = DUCKDB_TYPE_DATE,
+        [COLUMN_TIME] = DUCKDB_TYPE_TIME,    [COLUMN_TIMESTAMP] = DUCKDB_TYPE_TIMESTAMP,
+        [COLUMN_UUID] = DUCKDB_TYPE_UUID,    [COLUMN_TIMESTAMPTZ] = DUCKDB_TYPE_TIMESTAMP_TZ,
     };
     if (c->type == COLUMN_DECIMAL)
         return duck.create_decimal_type(c->precision, c->scale);
@@ -150,8 +152,7 @@ static void put_decimal(void *data, size_t i, uint8_t precision, i128 v)
     else if (precision <= 18)
         ((int64_t *)data)[i] = (int64_t)v;
     else
-        ((duckdb_hugeint *)data)[i] =
-            (duckdb_hugeint){.lower = (uint64_t)v, .upper = (int64_t)((unsigned __int128)v >> 64)};
+        ((duckdb_hugeint *)data)[i] = (duckdb_hugeint){.lower = (uint64_t)v, .upper = (int64_t)(v >> 64)};
 }
 
 static void put_wide(duckdb_vector v, const struct column *c, const uint32_t *pick, size_t at, size_t n)

@@ -52,7 +52,8 @@ static size_t quoted_end(struct str s, char quote) // s begins with quote; a dou
 
 static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80);
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (c & 0x80);
 }
 
 /* $tag$ ... $tag$; 0 when s does not begin one. */
@@ -99,21 +100,34 @@ static size_t token(struct str s, enum token_kind *kind)
 enum { DEPTH_MAX = 256 };
 
 struct place {
-    struct str word;             // the last word, "" after anything else
-    bool reads[DEPTH_MAX];       // for each open bracket: is it of a call that reads files?
-    size_t depth;                //
-    sql_resolve_fn *resolve;     //
-    void *arg;                   //
-    struct buf *out;             //
+    struct str word;         // the last word, "" after anything else
+    bool reads[DEPTH_MAX];   // for each open bracket: is it of a call that reads files?
+    size_t depth;            //
+    sql_resolve_fn *resolve; //
+    void *arg;               //
+    struct buf *out;         //
 };
 
 static bool reads_files(struct str function)
 {
-    static const char *const names[] = {"read_parquet",     "parquet_scan",      "parquet_metadata", "parquet_schema",
-                                        "parquet_file_metadata", "parquet_kv_metadata", "read_csv",    "read_csv_auto",
-                                        "read_json",        "read_json_auto",    "read_ndjson",      "read_json_objects",
-                                        "read_ndjson_auto", "read_ndjson_objects", "read_text",      "read_blob",
-                                        "sniff_csv",        "glob"};
+    static const char *const names[] = {"read_parquet",
+                                        "parquet_scan",
+                                        "parquet_metadata",
+                                        "parquet_schema",
+                                        "parquet_file_metadata",
+                                        "parquet_kv_metadata",
+                                        "read_csv",
+                                        "read_csv_auto",
+                                        "read_json",
+                                        "read_json_auto",
+                                        "read_ndjson",
+                                        "read_json_objects",
+                                        "read_ndjson_auto",
+                                        "read_ndjson_objects",
+                                        "read_text",
+                                        "read_blob",
+                                        "sniff_csv",
+                                        "glob"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (str_eq_nocase(function, str_of(names[i])))
             return true;
@@ -123,9 +137,16 @@ static bool reads_files(struct str function)
 /* FROM 's3://...' has no function that says how to read it: the key's end does. */
 static const char *reader_of(struct str url)
 {
-    static const char *const rows[][2] = {{".parquet", "read_parquet"}, {".csv", "read_csv"},      {".csv.gz", "read_csv"},
-                                          {".tsv", "read_csv"},         {".json", "read_json_auto"}, {".jsonl", "read_json_auto"},
-                                          {".ndjson", "read_json_auto"}, {".json.gz", "read_json_auto"}};
+    static const char *const rows[][2] = {
+        {".parquet", "read_parquet"  },
+        {".csv",     "read_csv"      },
+        {".csv.gz",  "read_csv"      },
+        {".tsv",     "read_csv"      },
+        {".json",    "read_json_auto"},
+        {".jsonl",   "read_json_auto"},
+        {".ndjson",  "read_json_auto"},
+        {".json.gz", "read_json_auto"}
+    };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (str_ends(url, str_of(rows[i][0])))
             return rows[i][1];
@@ -156,7 +177,8 @@ static bool put_literal(struct place *at, struct str literal, struct err *e)
     const char *reader = from ? reader_of(url) : NULL;
     bool ok = true;
     if (from && !reader)
-        ok = err_set(e, ERR_INVALID, "%.*s: its name does not say what it holds; use read_parquet, read_csv or read_json",
+        ok = err_set(e, ERR_INVALID,
+                     "%.*s: its name does not say what it holds; use read_parquet, read_csv or read_json",
                      STR_ARG(url));
     if (reader)
         buf_fmt(at->out, "%s(", reader);
@@ -201,5 +223,23 @@ bool sql_resolve(struct str sql, sql_resolve_fn *resolve, void *arg, struct buf 
         sql.p += n;
         sql.n -= n;
     }
-    return buf_ok(out) ? true : err_set(e, ERR_LIMIT, "the statement with its files has over %zu bytes", out->max);
+    return buf_ok(out) ? true
+                       : err_set(e, ERR_LIMIT, "the statement with its files has over %zu bytes", out->max);
+}
+
+bool sql_mentions(struct str sql, struct str name)
+{
+    bool found = false;
+    struct buf quoted = buf_make(sql.n + 2 * name.n + 2);
+    sql_name(&quoted, name);
+    while (sql.n > 0 && !found) {
+        enum token_kind kind;
+        struct str text = str_from(sql.p, token(sql, &kind));
+        found = (kind == TOKEN_WORD && str_eq_nocase(text, name)) ||
+                (kind == TOKEN_QUOTED && str_eq_nocase(text, buf_view(&quoted)));
+        sql.p += text.n;
+        sql.n -= text.n;
+    }
+    buf_fini(&quoted);
+    return found;
 }

@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct err e;
     struct buf out = buf_make(MIB);
     (void)!sql_resolve(str_from(data, n), resolve, NULL, &out, &e);
+    (void)sql_mentions(str_from(data, n), STR("orders"));
     buf_fini(&out);
     return 0;
 }

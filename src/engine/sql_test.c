@@ -31,7 +31,8 @@ static bool becomes(const char *sql, const char *want)
 TEST(arguments_of_readers)
 {
     OK(becomes("SELECT * FROM read_parquet('s3://raw/x')", "SELECT * FROM read_parquet('/blob')"));
-    OK(becomes("select * from READ_CSV( 's3://raw/x*' , header = true)", "select * from READ_CSV( ['/a', '/b'] , header = true)"));
+    OK(becomes("select * from READ_CSV( 's3://raw/x*' , header = true)",
+               "select * from READ_CSV( ['/a', '/b'] , header = true)"));
     OK(becomes("FROM read_parquet(['s3://r/1', 's3://r/2'])", "FROM read_parquet(['/blob', '/blob'])"));
     OK(becomes("FROM read_json_auto('s3://r/it''s')", "FROM read_json_auto('/blob')"));
 }
@@ -39,8 +40,10 @@ TEST(arguments_of_readers)
 TEST(whole_of_from)
 {
     OK(becomes("FROM 's3://r/a.parquet' t", "FROM read_parquet('/blob') t"));
-    OK(becomes("SELECT 1 FROM x JOIN 's3://r/a.csv.gz' USING (id)", "SELECT 1 FROM x JOIN read_csv('/blob') USING (id)"));
-    OK(becomes("FROM 's3://r/a.bin'", "s3://r/a.bin: its name does not say what it holds; use read_parquet, read_csv or read_json"));
+    OK(becomes("SELECT 1 FROM x JOIN 's3://r/a.csv.gz' USING (id)",
+               "SELECT 1 FROM x JOIN read_csv('/blob') USING (id)"));
+    OK(becomes("FROM 's3://r/a.bin'",
+               "s3://r/a.bin: its name does not say what it holds; use read_parquet, read_csv or read_json"));
 }
 
 TEST(other_literals_stay)
@@ -68,6 +71,16 @@ TEST(other_literals_stay)
 TEST(an_unknown_object_is_named)
 {
     OK(becomes("FROM read_parquet('s3://r/missing.parquet')", "no object s3://r/missing.parquet"));
+}
+
+TEST(names_that_a_statement_says)
+{
+    struct str sql = STR("SELECT o.x FROM silver.Orders o JOIN bronze.\"Two \"\"w\" USING (id) -- "
+                         "customers\nWHERE a = 'payments'");
+    OK(sql_mentions(sql, STR("orders")) && sql_mentions(sql, STR("two \"w")) &&
+       sql_mentions(sql, STR("silver")));
+    OK(!sql_mentions(sql, STR("customers")) && !sql_mentions(sql, STR("payments")) &&
+       !sql_mentions(sql, STR("order")));
 }
 
 TEST(names_and_literals_are_quoted)

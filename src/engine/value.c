@@ -1,13 +1,14 @@
+/* ---- types ---- */
 #include "engine/engine_int.h"
 
+#include "base/mem.h"
 #include "base/utc.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-/* ---- types ---- */
 
 static struct value_type *child_of(struct arena *a, duckdb_logical_type t, char *name)
 {
@@ -72,9 +73,11 @@ struct value_type *value_type_of(struct arena *a, duckdb_logical_type t)
         else if (out->id == DUCKDB_TYPE_MAP)
             out->children[i] = child_of(a, i ? duck.map_type_value_type(t) : duck.map_type_key_type(t), NULL);
         else if (out->id == DUCKDB_TYPE_STRUCT)
-            out->children[i] = child_of(a, duck.struct_type_child_type(t, i), duck.struct_type_child_name(t, i));
+            out->children[i] =
+                child_of(a, duck.struct_type_child_type(t, i), duck.struct_type_child_name(t, i));
         else
-            out->children[i] = child_of(a, duck.union_type_member_type(t, i), duck.union_type_member_name(t, i));
+            out->children[i] =
+                child_of(a, duck.union_type_member_type(t, i), duck.union_type_member_name(t, i));
     }
     if (out->id == DUCKDB_TYPE_ARRAY)
         out->array_size = duck.array_type_array_size(t);
@@ -167,12 +170,13 @@ bool value_type_known(const struct value_type *t)
 struct str value_str(const duckdb_string_t *s)
 {
     uint32_t n = s->value.inlined.length;
-    return str_from(n <= sizeof(s->value.inlined.inlined) ? s->value.inlined.inlined : s->value.pointer.ptr, n);
+    return str_from(n <= sizeof(s->value.inlined.inlined) ? s->value.inlined.inlined : s->value.pointer.ptr,
+                    n);
 }
 
 static i128 hugeint(duckdb_hugeint h)
 {
-    return (i128)((unsigned __int128)(uint64_t)h.upper << 64 | h.lower);
+    return (i128)((u128)(uint64_t)h.upper << 64 | h.lower);
 }
 
 i128 value_i128(duckdb_type inside, const void *data, idx_t row)
@@ -190,7 +194,7 @@ i128 value_i128(duckdb_type inside, const void *data, idx_t row)
 }
 
 /* A whole number of up to 39 digits with `scale` of them behind the point. */
-static void put_decimal(struct buf *out, bool negative, unsigned __int128 v, unsigned scale)
+static void put_decimal(struct buf *out, bool negative, u128 v, unsigned scale)
 {
     char text[48];
     size_t at = sizeof(text), digits = 0;
@@ -208,7 +212,7 @@ static void put_decimal(struct buf *out, bool negative, unsigned __int128 v, uns
 
 static void put_i128(struct buf *out, i128 v, unsigned scale)
 {
-    put_decimal(out, v < 0, v < 0 ? 0 - (unsigned __int128)v : (unsigned __int128)v, scale);
+    put_decimal(out, v < 0, v < 0 ? 0 - (u128)v : (u128)v, scale);
 }
 
 /* The shortest of 15 to 17 digits (6 to 9) that reads back as the same number. */
@@ -279,7 +283,11 @@ static void put_interval(struct buf *out, duckdb_interval v)
     const struct {
         int32_t n;
         const char *unit;
-    } parts[] = {{v.months / 12, "year"}, {v.months % 12, "month"}, {v.days, "day"}};
+    } parts[] = {
+        {v.months / 12, "year" },
+        {v.months % 12, "month"},
+        {v.days,        "day"  }
+    };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         if (parts[i].n) {
             buf_fmt(out, "%s%d %s%s", space, parts[i].n, parts[i].unit, parts[i].n == 1 ? "" : "s");
@@ -332,7 +340,8 @@ static void map_json(const struct value_type *t, duckdb_vector v, idx_t row, str
     bool object = t->children[0]->id == DUCKDB_TYPE_VARCHAR;
     duckdb_list_entry span = ((const duckdb_list_entry *)duck.vector_get_data(v))[row];
     duckdb_vector entry = duck.list_vector_get_child(v);
-    duckdb_vector key = duck.struct_vector_get_child(entry, 0), value = duck.struct_vector_get_child(entry, 1);
+    duckdb_vector key = duck.struct_vector_get_child(entry, 0),
+                  value = duck.struct_vector_get_child(entry, 1);
     buf_u8(out, object ? '{' : '[');
     for (idx_t i = span.offset; i < span.offset + span.length; i++) {
         if (i > span.offset)
@@ -415,7 +424,7 @@ static bool number_json(const struct value_type *t, const void *data, idx_t row,
         return true;
     case DUCKDB_TYPE_UHUGEINT: {
         duckdb_uhugeint h = ((const duckdb_uhugeint *)data)[row];
-        put_decimal(out, false, (unsigned __int128)h.upper << 64 | h.lower, 0);
+        put_decimal(out, false, (u128)h.upper << 64 | h.lower, 0);
         return true;
     }
     case DUCKDB_TYPE_FLOAT:
