@@ -33,9 +33,10 @@ struct os;
 struct log_options {
     struct os *os;
     const char *dir;
-    int64_t journal_bytes; // size of one journal file. 0: 64 MiB
+    int64_t journal_bytes; // most that one of the two journal files may grow to. 0: 64 MiB
     int64_t segment_bytes; // default of topics. 0: 1 GiB (Kafka: log.segment.bytes)
-    int64_t memory_bytes;  // appends that may wait for the committer; more makes log_append wait. 0: 64 MiB
+    int64_t
+        memory_bytes; // bytes that may wait for the committer; more makes log_append wait (the async ones never do). 0: 64 MiB
 };
 
 bool log_open(const struct log_options *o, struct log **out, struct err *e) MUST_CHECK;
@@ -95,24 +96,35 @@ void log_list_topics(struct log *l, struct arena *a, struct log_topic **out,
 struct log_part_write {
     struct str topic;
     int32_t partition;
-    struct str
-        batches; // borrowed until the append is done; base offsets and (with append_time) timestamps are set in a copy
+    struct str batches;     // borrowed until the append is done; offsets and append time are set in a copy
     int64_t base_offset;    // out: offset of the first record; -1 when refused
     int64_t append_time_ms; // out: -1 unless the topic uses append time
     int64_t start_offset;   // out: the partition's first offset
-    enum err_kind refused;  // out: why this part was not taken (log_append_some only)
+    bool duplicate;         // out: it was there already; base_offset is where
+    /*
+     * out: why this part was not taken. ERR_NOT_FOUND no such topic or partition, ERR_INVALID out of order sequence
+     * (Kafka's code 45), ERR_DENIED an old producer epoch (47), ERR_BAD_INPUT not whole batches, ERR_LIMIT, ERR_FULL, ERR_IO.
+     */
+    enum err_kind refused;
 };
 
 typedef void log_done_fn(void *arg, bool ok, const struct err *e);
 
 /*
- * All parts or none. `done` is called once, on the committer's thread. The array and the bytes it points at are
- * borrowed until then. Idempotent producers (KIP-98): batches with a producer id are checked against the partition's last sequence
- * numbers; a repeat of one of the last five is not appended again and answers its first base_offset; a gap is ERR_INVALID
- * ("out of order sequence"), an old epoch ERR_DENIED.
+ * All parts or none. `done` is called once, on the committer's thread (on the caller's when the log has failed or is
+ * closing). The array and the bytes it points at are borrowed until then. ERR_IO means that the outcome is unknown: the
+ * log has failed, and the next log_open() may or may not find the append; with every other kind nothing was appended.
+ *
+ * Idempotent producers (KIP-98): batches with a producer id are checked against the partition's last sequence numbers.
+ * A repeat of one of the last five is not appended again and answers its first base_offset; a gap is ERR_INVALID, an
+ * old epoch ERR_DENIED. A producer that the partition does not know (or no longer: after a day) may begin with any
+ * sequence, as KIP-360 has it, so Kafka's UNKNOWN_PRODUCER_ID (59) never comes about.
  */
 void log_append_async(struct log *l, struct log_part_write *parts, size_t count, log_done_fn *done,
                       void *arg);
+/* As log_append_async, but a part that is refused does not hold up the others: see `refused` of each. Not ok: none was taken. */
+void log_append_some_async(struct log *l, struct log_part_write *parts, size_t count, log_done_fn *done,
+                           void *arg);
 bool log_append(struct log *l, struct log_part_write *parts, size_t count,
                 struct err *e) MUST_CHECK; // waits
 /* A producer id never given out before (durable). */
