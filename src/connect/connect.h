@@ -35,6 +35,11 @@ struct os;
 struct schema_store;
 struct task;
 
+struct connect_address {
+    char host[256];
+    int port;
+};
+
 /* What connectors work with. Borrowed; outlives the runtime. */
 struct connect_env {
     struct os *os;
@@ -46,6 +51,12 @@ struct connect_env {
     struct lake *lake;     // NULL when there is none
     const char *blobs_url; // "http://127.0.0.1:9000": a store.url or s3 endpoint that means `blobs`
     const char *worker_id; // "127.0.0.1:8083", as status shows it
+    /*
+     * Where a host and port of a configuration really are: the host names that a project calls aliases mean services of this
+     * process, which may listen elsewhere. Changes both in place. NULL: as written.
+     */
+    void (*locate)(void *arg, struct connect_address *at);
+    void *locate_arg;
     /* A warning for people (an unknown key, a column left out). From any thread; NULL: dropped. */
     void (*warn)(void *arg, const char *text);
     void *warn_arg;

@@ -1,0 +1,237 @@
+/*
+ * What is wrong with a configuration, in Kafka Connect's own words (org.apache.kafka.common.config.ConfigDef and
+ * AbstractHerder of the Kafka source), so that those who know them find their way.
+ */
+#include "connect/connect_int.h"
+
+#include <regex.h>
+#include <stdio.h>
+
+enum { TASKS_MAX = 64 };
+
+/* Keys that every connector has; the runtime itself acts on them. */
+const struct config_key common_keys[] = {
+    {"name",             CONFIG_STRING, NULL,   true,  CONFIG_HIGH,   "Globally unique name to use for this connector."    },
+    {"connector.class",  CONFIG_STRING, NULL,   true,  CONFIG_HIGH,   "Name of the class for this connector."              },
+    {"tasks.max",        CONFIG_INT,    "1",    false, CONFIG_HIGH,   "Maximum number of tasks to use for this connector." },
+    {"key.converter",    CONFIG_CLASS,  NULL,   false, CONFIG_LOW,    "Format of record keys on the topic."                },
+    {"value.converter",  CONFIG_CLASS,  NULL,   false, CONFIG_LOW,    "Format of record values on the topic."              },
+    {"transforms",       CONFIG_LIST,   "",     false, CONFIG_LOW,    "Aliases for the transformations to be applied."     },
+    {"predicates",       CONFIG_LIST,   "",     false, CONFIG_LOW,    "Aliases for the predicates used by transformations."},
+    {"errors.tolerance", CONFIG_STRING, "none", false, CONFIG_MEDIUM,
+     "What to do about a record that cannot be used: none fails the task."                                                 },
+};
+const size_t common_key_count = sizeof common_keys / sizeof common_keys[0];
+
+const struct config_key sink_keys[] = {
+    {"topics",       CONFIG_LIST,   "", false, CONFIG_HIGH, "List of topics to consume, separated by commas."},
+    {"topics.regex", CONFIG_STRING, "", false, CONFIG_HIGH,
+     "Regular expression giving topics to consume, matched against the whole name."                          },
+};
+const size_t sink_key_count = sizeof sink_keys / sizeof sink_keys[0];
+
+/* Keys that Kafka Connect has and that change nothing here; they are not worth a warning. */
+static const char *const known_prefixes[] = {
+    "key.converter.",  "value.converter.", "header.converter", "consumer.override.", "producer.override.",
+    "topic.creation.", "errors.",          "admin.override.",  "config.action.",     "exactly.once.support",
+    "transaction.",    "offsets.storage.", "tasks.max.",       "config.providers",
+};
+
+const struct connector_class *class_find(struct str name)
+{
+    const struct connector_class *const *k = connect_classes();
+
+    for (; name.p && *k; k++)
+        for (const char *const *n = (*k)->names; *n; n++)
+            if (str_is(name, *n))
+                return *k;
+    return NULL;
+}
+
+struct config_key *class_keys(const struct connector_class *k, struct arena *a, size_t *count)
+{
+    size_t n = 0, most = common_key_count + sink_key_count + k->key_count;
+    struct config_key *out = ARENA_ARRAY(a, struct config_key, most);
+
+    for (size_t i = 0; i < k->key_count; i++)
+        out[n++] = k->keys[i];
+    for (size_t i = 0; i < common_key_count + (k->source ? 0 : sink_key_count); i++) {
+        const struct config_key *add =
+            i < common_key_count ? &common_keys[i] : &sink_keys[i - common_key_count];
+        bool there = false;
+
+        for (size_t j = 0; j < k->key_count; j++)
+            there |= strcmp(k->keys[j].name, add->name) == 0;
+        if (!there)
+            out[n++] = *add;
+    }
+    *count = n;
+    return out;
+}
+
+struct problems {
+    struct arena *arena;
+    struct config_problem *list;
+    size_t n, cap;
+};
+
+static void problem(struct problems *p, const char *key, const char *text)
+{
+    if (p->n == p->cap) {
+        size_t cap = p->cap ? 2 * p->cap : 8;
+        struct config_problem *list = ARENA_ARRAY(p->arena, struct config_problem, cap);
+
+        for (size_t i = 0; i < p->n; i++)
+            list[i] = p->list[i];
+        p->list = list;
+        p->cap = cap;
+    }
+    p->list[p->n++] = (struct config_problem){str_of(arena_fmt(p->arena, "%s", key)), str_of(text)};
+}
+
+static const char *type_fault(struct config_key k, struct str v)
+{
+    int64_t n;
+
+    switch (k.type) {
+    case CONFIG_INT:
+        return str_i64(v, &n) && n >= INT32_MIN && n <= INT32_MAX ? NULL : "Not a number of type INT";
+    case CONFIG_LONG:
+        return str_i64(v, &n) ? NULL : "Not a number of type LONG";
+    case CONFIG_BOOLEAN:
+        return str_eq_nocase(v, STR("true")) || str_eq_nocase(v, STR("false"))
+                   ? NULL
+                   : "Expected value to be either true or false";
+    default:
+        return NULL;
+    }
+}
+
+static void check_keys(const struct config *c, struct problems *p)
+{
+    for (size_t i = 0; i < c->key_count; i++) {
+        const struct config_key *k = &c->keys[i];
+        struct str v = config_str(c, k->name);
+        const char *fault = v.p ? type_fault(*k, str_trim(v)) : NULL;
+
+        if (k->required && !v.p)
+            problem(p, k->name,
+                    arena_fmt(p->arena, "Missing required configuration \"%s\" which has no default value.",
+                              k->name));
+        if (fault)
+            problem(p, k->name,
+                    arena_fmt(p->arena, "Invalid value %.*s for configuration %s: %s", STR_ARG(v), k->name,
+                              fault));
+    }
+}
+
+/* What the runtime has a say in. */
+static void check_common(const struct config *c, struct problems *p)
+{
+    struct str tolerance = config_str(c, "errors.tolerance");
+    int64_t tasks;
+
+    if (str_i64(str_trim(config_str(c, "tasks.max")), &tasks) && (tasks < 1 || tasks > TASKS_MAX))
+        problem(p, "tasks.max",
+                arena_fmt(p->arena, "Invalid value %lld for configuration tasks.max: Value must be 1 to %d",
+                          (long long)tasks, TASKS_MAX));
+    if (str_trim(config_str(c, "transforms")).n > 0)
+        problem(p, "transforms",
+                "Invalid value for configuration transforms: transformations are not supported");
+    if (str_trim(config_str(c, "predicates")).n > 0)
+        problem(p, "predicates", "Invalid value for configuration predicates: predicates are not supported");
+    if (!str_is(tolerance, "none"))
+        problem(p, "errors.tolerance",
+                arena_fmt(p->arena,
+                          "Invalid value %.*s for configuration errors.tolerance: only none is supported",
+                          STR_ARG(tolerance)));
+}
+
+static void check_topics(const struct config *c, struct problems *p)
+{
+    bool list = str_trim(config_str(c, "topics")).n > 0;
+    struct str regex = config_str(c, "topics.regex");
+    regex_t compiled;
+
+    if (list && regex.n > 0)
+        problem(p, "topics", "topics and topics.regex are mutually exclusive options, but both are set.");
+    else if (!list && regex.n == 0)
+        problem(p, "topics", "Must configure one of topics or topics.regex");
+    if (regex.n > 0) {
+        if (regcomp(&compiled, regex.p, REG_EXTENDED | REG_NOSUB) != 0)
+            problem(p, "topics.regex",
+                    arena_fmt(p->arena, "Invalid value %s for configuration topics.regex: Invalid regex",
+                              regex.p));
+        else
+            regfree(&compiled);
+    }
+}
+
+static const char *unknown_class(struct arena *a, struct str name)
+{
+    const struct connector_class *const *k = connect_classes();
+    struct buf b = buf_make(SIZE_MAX);
+    const char *text;
+
+    buf_fmt(&b,
+            "Failed to find any class that implements Connector and which name matches %.*s, available "
+            "connectors are: ",
+            STR_ARG(name));
+    for (; *k; k++)
+        buf_fmt(&b, "%s%s", k == connect_classes() ? "" : ", ", (*k)->names[0]);
+    text = arena_str(a, buf_view(&b)).p;
+    buf_fini(&b);
+    return text;
+}
+
+void settings_problems(const struct settings *s, struct arena *a, struct config_problem **out, size_t *count)
+{
+    struct problems p = {.arena = a};
+    struct str class = config_str(&s->config, "connector.class");
+    struct err e;
+
+    if (!class.p)
+        problem(&p, "connector.class",
+                "Missing required configuration \"connector.class\" which has no default value.");
+    else if (!s->class)
+        problem(&p, "connector.class", unknown_class(a, class));
+    if (s->class) {
+        check_keys(&s->config, &p);
+        if (p.n == 0) {
+            check_common(&s->config, &p);
+            if (!s->class->source)
+                check_topics(&s->config, &p);
+        }
+        if (p.n == 0 && s->class->check && !s->class->check(&s->config, &e))
+            problem(&p, "connector.class", arena_fmt(a, "%s", e.msg));
+    }
+    *out = p.list;
+    *count = p.n;
+}
+
+static bool key_is_known(const struct config *c, struct str key)
+{
+    for (size_t i = 0; i < c->key_count; i++)
+        if (str_is(key, c->keys[i].name))
+            return true;
+    for (size_t i = 0; i < sizeof known_prefixes / sizeof known_prefixes[0]; i++)
+        if (str_starts(key, str_of(known_prefixes[i])))
+            return true;
+    return false;
+}
+
+void settings_warn(const struct settings *s, const struct connect_env *env)
+{
+    char text[400];
+
+    if (!env->warn)
+        return;
+    for (struct map_it it = {0}; map_next(&s->config.values, &it);) {
+        if (key_is_known(&s->config, it.key))
+            continue;
+        (void)snprintf(text, sizeof text,
+                       "connector %.*s: the configuration '%.*s' was supplied but isn't a known config",
+                       STR_ARG(s->config.name), STR_ARG(it.key));
+        env->warn(env->warn_arg, text);
+    }
+}
