@@ -10,7 +10,10 @@
  * `struct blobs` is the interface that everything above writes through; object_open_local() is this machine's disk,
  * object_open_remote() any S3 by URL. Rooms above never ask which one it is.
  *
- * All functions may block (call them from jobs or task threads) and may be called from any thread.
+ * All functions may block (call them from jobs or task threads) and may be called from any thread. One object_put or
+ * object_get is used by one thread at a time. When the disk is full writing answers ERR_FULL, reading goes on.
+ *
+ * A bucket that is not there is ERR_NOT_FOUND wherever a bucket is named; bucket_exists() tells it from a missing key.
  */
 #pragma once
 
@@ -64,15 +67,18 @@ bool bucket_list(struct blobs *b, struct arena *a, struct object_bucket **out, s
 struct object_put_options {
     const struct object_meta *meta;
     size_t meta_count;
-    bool only_if_absent;     // If-None-Match: *   else ERR_CONFLICT
-    struct str only_if_etag; // If-Match           else ERR_CONFLICT
-    struct str content_md5;  // 16 bytes that must be the MD5 of the content; ERR_INVALID when not
+    bool only_if_absent; // If-None-Match: *   else ERR_CONFLICT
+    struct str
+        only_if_etag; // If-Match           else ERR_CONFLICT, ERR_NOT_FOUND when there is none. "*": any
+    struct str content_md5; // 16 bytes that must be the MD5 of the content; ERR_INVALID when not
 };
 
 struct object_put;
 bool object_put_begin(struct blobs *b, struct str bucket, struct str key, const struct object_put_options *o,
                       struct object_put **out, struct err *e) MUST_CHECK;
 bool object_put_write(struct object_put *p, struct str bytes, struct err *e) MUST_CHECK;
+/* One more header to keep with the object, for what is known only when its bytes have passed (a checksum). */
+void object_put_meta(struct object_put *p, struct str name, struct str value);
 /* Durable when true. p is freed either way. */
 bool object_put_commit(struct object_put *p, struct arena *a, struct object_info *info,
                        struct err *e) MUST_CHECK;
@@ -127,22 +133,46 @@ bool object_delete(struct blobs *b, struct str bucket, struct str key,
 
 /* ---- multipart ---- */
 
+/* An upload: parts put under a number, in any order and at once, which become an object together. */
+struct object_upload {
+    struct str bucket, key;
+    struct str id; // given by object_upload_begin()
+};
 struct object_part {
-    int number; // 1 to 10000
+    int number; // 1 to OBJECT_PARTS
     struct str etag;
     int64_t size_bytes;
     int64_t modified_us;
 };
-bool object_multipart_begin(struct blobs *b, struct str bucket, struct str key,
-                            const struct object_put_options *o, struct arena *a, struct str *upload_id,
-                            struct err *e) MUST_CHECK;
-/* A part is put like an object; a repeated number replaces. */
-bool object_part_begin(struct blobs *b, struct str bucket, struct str key, struct str upload_id, int number,
-                       struct object_put **out, struct err *e) MUST_CHECK;
-bool object_multipart_parts(struct blobs *b, struct str upload_id, struct arena *a,
-                            struct object_part **parts, size_t *count, struct err *e) MUST_CHECK;
-/* parts as the client lists them, ascending. ERR_INVALID: wrong etag or order; ERR_LIMIT: a part but the last under 5 MiB. */
-bool object_multipart_complete(struct blobs *b, struct str bucket, struct str key, struct str upload_id,
-                               const struct object_part *parts, size_t count, struct arena *a,
-                               struct object_info *info, struct err *e) MUST_CHECK;
-bool object_multipart_abort(struct blobs *b, struct str upload_id, struct err *e) MUST_CHECK;
+enum { OBJECT_PARTS = 10000, OBJECT_PART_MIN = 5 * 1024 * 1024 };
+
+/* Fills u->id, in a. o: headers of the object to be (conditions belong to complete). NULL: none. */
+bool object_upload_begin(struct blobs *b, struct object_upload *u, const struct object_put_options *o,
+                         struct arena *a, struct err *e) MUST_CHECK;
+/* A part is put like an object; a repeated number replaces. o: content_md5 and meta are looked at; NULL: none. */
+bool object_upload_part(struct blobs *b, const struct object_upload *u, int number,
+                        const struct object_put_options *o, struct object_put **out,
+                        struct err *e) MUST_CHECK;
+/* By number. ERR_NOT_FOUND: no such upload. */
+bool object_upload_parts(struct blobs *b, const struct object_upload *u, struct arena *a,
+                         struct object_part **parts, size_t *count, struct err *e) MUST_CHECK;
+/*
+ * parts as the client lists them, ascending. ERR_INVALID: a part that is not there, with another etag, or out of order;
+ * ERR_LIMIT: a part but the last under OBJECT_PART_MIN. o: conditions; NULL: none.
+ */
+struct object_complete {
+    const struct object_part *parts;
+    size_t count;
+    const struct object_put_options *o;
+};
+bool object_upload_complete(struct blobs *b, const struct object_upload *u, const struct object_complete *c,
+                            struct arena *a, struct object_info *info, struct err *e) MUST_CHECK;
+bool object_upload_abort(struct blobs *b, const struct object_upload *u, struct err *e) MUST_CHECK;
+
+struct object_upload_info {
+    struct str key, id;
+    int64_t started_us;
+};
+/* Uploads that are under way, by key and id. */
+bool object_upload_list(struct blobs *b, struct str bucket, struct arena *a, struct object_upload_info **out,
+                        size_t *count, struct err *e) MUST_CHECK;
