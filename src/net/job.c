@@ -66,12 +66,12 @@ static void pool_thread(void *arg)
     mutex_unlock(&j->lock);
 }
 
-void job_run(struct net *net, loop_fn *run, loop_fn *done, void *arg)
+static void enqueue(struct net *net, struct loop *l, loop_fn *run, loop_fn *done, void *arg)
 {
     struct jobs *j = &net->jobs;
     struct job *job = MEM_NEW(struct job);
 
-    *job = (struct job){.net = net, .loop = loop_current(), .run = run, .done = done, .arg = arg};
+    *job = (struct job){.net = net, .loop = l, .run = run, .done = done, .arg = arg};
     mutex_lock(&j->lock);
     assert(!j->stopping);
     *j->last = job;
@@ -83,6 +83,16 @@ void job_run(struct net *net, loop_fn *run, loop_fn *done, void *arg)
         thread_start(&j->thread[j->threads++], "job", pool_thread, j);
     cond_signal(&j->work);
     mutex_unlock(&j->lock);
+}
+
+void job_run(struct net *net, loop_fn *run, loop_fn *done, void *arg)
+{
+    enqueue(net, loop_current(), run, done, arg);
+}
+
+void job_run_for(struct loop *l, loop_fn *run, loop_fn *done, void *arg)
+{
+    enqueue(l->net, l, run, done, arg);
 }
 
 void jobs_init(struct jobs *j, unsigned threads_max)

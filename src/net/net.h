@@ -63,6 +63,7 @@ void timer_free(struct timer *t);                    // NULL does nothing
  * pool thread. done may be NULL. Jobs are begun first in, first out, by as many threads as there are. From any thread.
  */
 void job_run(struct net *net, loop_fn *run, loop_fn *done, void *arg);
+void job_run_for(struct loop *l, loop_fn *run, loop_fn *done, void *arg); // as if loop l called
 
 /* ---- connections ---- */
 
