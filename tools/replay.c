@@ -59,8 +59,7 @@ int main(int argc, char **argv)
     int count = 0;
 
     for (int i = 1; i < argc; i++)
-        count += stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode) ? replay_dir(argv[i])
-                                                                : replay_file(argv[i]);
+        count += stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode) ? replay_dir(argv[i]) : replay_file(argv[i]);
     printf("%d inputs replayed\n", count);
     return count == 0; // a corpus that is missing must not look like one that passed
 }

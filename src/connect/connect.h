@@ -158,7 +158,8 @@ struct sink_partition {
     struct str topic;
     int32_t partition;
     int64_t
-        next; // offset of the next record to be put. In open(): from the group; the sink may lower or raise it
+        // offset of the next record to be put. In open(): from the group; the sink may lower or raise it
+        next;
 };
 
 struct sink_record {

@@ -25,7 +25,7 @@ struct seeder_status {
     double rate;       // ticks a second
     uint64_t ticks;    // committed since the start of the process
     uint64_t changes;  // rows inserted, updated or deleted by them
-    char trouble[400];// why it does not get on, or empty
+    char trouble[400]; // why it does not get on, or empty
 };
 
 /* conninfo: libpq's, of the database that holds the tables; copied. */

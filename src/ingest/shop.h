@@ -22,8 +22,8 @@ struct shop_customer {
     char full_name[SHOP_TEXT], email[SHOP_TEXT], address[SHOP_TEXT], city[SHOP_TEXT], country[SHOP_TEXT];
 };
 /* number makes the e-mail address unique: the customer's id. */
-void shop_customer(struct shop *s, int64_t number, struct shop_customer *out);
-void shop_address(struct shop *s, struct shop_customer *out); // address, city and country anew
+void shop_customer(struct shop *s, int64_t number, struct shop_customer *c);
+void shop_address(struct shop *s, struct shop_customer *c); // address, city and country anew
 
 struct shop_product {
     char name[SHOP_TEXT];
@@ -31,13 +31,13 @@ struct shop_product {
     int64_t price_cents;
     int stock;
 };
-void shop_product(struct shop *s, struct shop_product *out);
+void shop_product(struct shop *s, struct shop_product *p);
 
 struct shop_payment {
     const char *method;
     const char *status; // paid, pending or failed
 };
-void shop_payment(struct shop *s, struct shop_payment *out);
+void shop_payment(struct shop *s, struct shop_payment *p);
 
 /* Cents as "123.45". */
 void shop_money(struct buf *b, int64_t cents);

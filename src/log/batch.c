@@ -24,7 +24,8 @@ enum {
     AT_COUNT = 57,
 };
 enum { LENGTH_MIN = BATCH_HEADER - AT_EPOCH };
-enum { HEADERS_MAX = 65536 }; // of one record: an empty one has two bytes on the wire and sixteen times that here
+// of one record: an empty one has two bytes on the wire and sixteen times that here
+enum { HEADERS_MAX = 65536 };
 
 bool batch_header(struct str bytes, struct batch_header *h)
 {

@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     check_and_read(str_from(data, size));
     if (size >=
-        BATCH_HEADER) { // the mutator cannot guess a checksum: mend the first batch's, so its records are reached
+        // the mutator cannot guess a checksum: mend the first batch's, so its records are reached
+        BATCH_HEADER) {
         uint8_t *copy = mem_copy(data, size);
 
         be_put32(copy + 8, (uint32_t)(size - 12));

@@ -31,7 +31,7 @@ static struct str unhex(const char *hex, uint8_t *out)
     for (size_t i = 0; i < n; i++) {
         unsigned v;
 
-        if (sscanf(hex + 2 * i, "%2x", &v) != 1)
+        if (sscanf(hex + 2 * i, "%2x", &v) != 1) // NOLINT(cert-err34-c): two hex digits do not overflow
             return STR_NULL;
         out[i] = (uint8_t)v;
     }

@@ -37,7 +37,7 @@ static bool gzip_run(z_stream *z, struct buf *out, struct err *e)
 {
     for (;;) {
         size_t room = make_room(out);
-        uint8_t spare; // tells "exactly at the limit" from "over it"
+        uint8_t spare = 0; // tells "exactly at the limit" from "over it"
         int rc;
 
         z->next_out = room ? out->p + out->n : &spare;

@@ -154,9 +154,9 @@ const char *port_owner(int port, char *out, size_t max);
 bool tls_context_new(const char *cert, const char *key, struct tls_context **out, struct err *e) MUST_CHECK;
 void tls_context_free(struct tls_context *t);
 struct tls *tls_new(struct tls_context *t, int fd);
-void tls_free(struct tls *t);
-ssize_t tls_recv(struct tls *t, void *p, size_t n);
-ssize_t tls_send(struct tls *t, const void *p, size_t n);
-bool tls_pending(const struct tls *t); // plain bytes wait that the socket knows nothing of
-bool tls_flush(struct tls *t);         // true: nothing of ours is left; false and errno otherwise
-void tls_bye(struct tls *t);           // queues the closing alert
+void tls_free(struct tls *s);
+ssize_t tls_recv(struct tls *s, void *p, size_t n);
+ssize_t tls_send(struct tls *s, const void *p, size_t n);
+bool tls_pending(const struct tls *s); // plain bytes wait that the socket knows nothing of
+bool tls_flush(struct tls *s);         // true: nothing of ours is left; false and errno otherwise
+void tls_bye(struct tls *s);           // queues the closing alert

@@ -177,7 +177,7 @@ TEST(many_frames_in_one_packet)
     char out[3000], back[3000];
 
     for (int i = 0; i < 1000; i++)
-        memcpy(out + (size_t)3 * i, i % 100 == 7 ? "\1p\0" : "\2ab", i % 100 == 7 ? 3 : 3);
+        memcpy(out + (size_t)3 * i, i % 100 == 7 ? "\1p\0" : "\2ab", 3);
     say(fd, out, sizeof out);
     OK(hear(fd, back, sizeof back) && memcmp(out, back, sizeof out) == 0);
     close(fd);

@@ -161,24 +161,30 @@ void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind
     };
 }
 
-bool os_fault_walk(os_scenario_fn *scenario, void *arg, unsigned *faults)
+/* One kind of fault at the first call, the second, ... until the scenario ends before the fault comes. */
+static bool walk_kind(os_scenario_fn *scenario, void *arg, enum os_fault_kind kind, bool persistent,
+                      unsigned *faults)
 {
     struct os_fault f;
 
-    *faults = 0;
-    for (int kind = 0; kind < OS_FAULT_KINDS; kind++) {
-        for (int persistent = 0; persistent < 2; persistent++) {
-            for (unsigned nth = 0;; nth++) {
-                os_fault_init(&f, os_real(), (enum os_fault_kind)kind, nth, persistent != 0);
-                if (!scenario(&f.os, arg)) {
-                    printf("# broken by fault kind %d at call %u, persistent %d\n", kind, nth, persistent);
-                    return false;
-                }
-                if (f.hits == 0)
-                    break;
-                (*faults)++;
-            }
+    for (unsigned nth = 0;; nth++) {
+        os_fault_init(&f, os_real(), kind, nth, persistent);
+        if (!scenario(&f.os, arg)) {
+            printf("# broken by fault kind %d at call %u, persistent %d\n", (int)kind, nth, persistent);
+            return false;
         }
+        if (f.hits == 0)
+            return true;
+        (*faults)++;
     }
+}
+
+bool os_fault_walk(os_scenario_fn *scenario, void *arg, unsigned *faults)
+{
+    *faults = 0;
+    for (int kind = 0; kind < OS_FAULT_KINDS; kind++)
+        for (int persistent = 0; persistent < 2; persistent++)
+            if (!walk_kind(scenario, arg, (enum os_fault_kind)kind, persistent != 0, faults))
+                return false;
     return true;
 }

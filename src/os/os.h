@@ -94,4 +94,4 @@ int os_cores(void);
 /* Can a user that owns nothing on the way reach the folder? Looks at owner and others, not at groups. */
 bool os_can_reach(const char *path, uint32_t uid);
 bool os_give(const char *path, uint32_t uid, uint32_t gid, struct err *e) MUST_CHECK; // chown
-bool os_open_to_all(const char *path, struct err *e) MUST_CHECK;                     // a folder: mode 0755
+bool os_open_to_all(const char *path, struct err *e) MUST_CHECK;                      // a folder: mode 0755
