@@ -147,7 +147,8 @@ bool sql_mentions(struct str sql, struct str name);
 
 /*
  * Files by URL: writes `sql` to `out` with each string literal "s3://bucket/key" that names a file to read - the argument of
- * read_parquet, read_csv, read_json and their kin, also inside a list, or the whole of FROM 's3://...' - replaced by
+ // ...' - replaced by
+ * read_parquet, read_csv, read_json and their kin, also inside a list, or the whole of FROM 's3:
  * what `resolve` writes for it: one literal or a list of literals. Other literals stay as they are. An error of resolve is given on.
  */
 typedef bool sql_resolve_fn(void *arg, struct str url, struct buf *out, struct err *e);

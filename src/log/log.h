@@ -36,7 +36,9 @@ struct log_options {
     int64_t journal_bytes; // most that one of the two journal files may grow to. 0: 64 MiB
     int64_t segment_bytes; // default of topics. 0: 1 GiB (Kafka: log.segment.bytes)
     int64_t
-        memory_bytes; // bytes that may wait for the committer; more makes log_append wait (the async ones never do). 0: 64 MiB
+        // bytes that may wait for the committer; more makes log_append wait (the async ones never do). 0: 64
+        // MiB
+        memory_bytes;
 };
 
 bool log_open(const struct log_options *o, struct log **out, struct err *e) MUST_CHECK;
