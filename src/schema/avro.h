@@ -75,9 +75,10 @@ struct avro {
     struct avro_prop
         *props; // all that has no field here, and logicalType, precision, scale, connect.name too
     size_t prop_count;
-    int element_id;               // array: Iceberg's "element-id", or -1
-    bool is_error;                // a record written as "type":"error"
-    size_t min_bytes;             // no value is shorter, and 0 means every value has no bytes at all
+    int element_id;   // array: Iceberg's "element-id", or -1
+    bool is_error;    // a record written as "type":"error"
+    bool is_known;    // a named type of a schema that the text refers to: texts have its name only
+    size_t min_bytes; // no value is shorter, and 0 means every value has no bytes at all
     struct avro_field **_by_name; // record: fields sorted by name
 };
 
@@ -96,7 +97,7 @@ const struct avro_field *avro_field_by_id(const struct avro *record, int field_i
 /* JSON text of a property; STR_NULL when absent. */
 struct str avro_prop(const struct avro *s, const char *key);
 struct str avro_field_prop(const struct avro_field *f, const char *key);
-/* The type that is not null in a union of null and one other, any order; s itself otherwise. */
+/* The type that is not null in a union of null and one other, any order, or of one type; s itself otherwise. */
 const struct avro *avro_strip_null(const struct avro *s);
 /* Can two unions, arrays, ... hold a null? */
 bool avro_is_nullable(const struct avro *s);
