@@ -11,6 +11,7 @@
 #include "net/net_int.h"
 
 #include "base/mem.h"
+#include "obs/obs.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -129,6 +130,7 @@ void conn_adopt(struct loop *l, int fd, const struct net_listen *what)
     (void)rc;
     c->poll.data = c;
     slot_take(l, c);
+    obs_add(OBS_net_connections, 1);
     if (what->tls)
         c->tls = tls_new(l->net->tls, fd);
     c->state = c->proto->open(c, what->arg);
@@ -152,6 +154,7 @@ static void on_closed(uv_handle_t *handle)
     struct conn *c = handle->data;
     struct net *net = c->loop->net;
 
+    obs_add(OBS_net_connections, -1);
     conn_told_closed(c);
     out_free(c);
     tls_free(c->tls);
@@ -313,6 +316,8 @@ static ssize_t receive(struct conn *c, void *p, size_t n)
     do
         got = c->tls ? tls_recv(c->tls, p, n) : recv(c->fd, p, n, 0);
     while (got < 0 && errno == EINTR);
+    if (got > 0)
+        obs_add(OBS_net_received_bytes_total, got);
     if (got > 0)
         c->active_ms = (int64_t)uv_now(&c->loop->uv);
     return got;

@@ -12,6 +12,7 @@
 #include "net/http_int.h"
 
 #include "base/mem.h"
+#include "obs/obs.h"
 
 #include <assert.h>
 
@@ -269,6 +270,7 @@ static void on_head(struct http_conn *h)
     struct http_req *q = &call->q;
     size_t most;
 
+    obs_add(OBS_http_requests_total, 1);
     call->keep_alive = h->in.keep_alive;
     call->http10 = h->in.http10;
     call->is_head = str_is(q->method, "HEAD");

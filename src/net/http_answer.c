@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/utc.h"
+#include "obs/obs.h"
 #include "os/os.h"
 
 #include <assert.h>
@@ -88,6 +89,8 @@ static void make_head(struct http_call *call, int status, const char *type, int6
     struct buf *b = &call->head;
 
     assert(!call->answered && !call->streaming);
+    if (status >= 500)
+        obs_add(OBS_http_errors_total, 1);
     if (length < 0 && call->http10)
         call->keep_alive = false;
     if (call->close)

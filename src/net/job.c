@@ -5,6 +5,7 @@
 #include "net/net_int.h"
 
 #include "base/mem.h"
+#include "obs/obs.h"
 
 #include <assert.h>
 
@@ -52,7 +53,9 @@ static void pool_thread(void *arg)
         if (!j->first)
             j->last = &j->first;
         j->waiting--;
+        obs_set(OBS_net_jobs_waiting, j->waiting);
         mutex_unlock(&j->lock);
+        obs_add(OBS_net_jobs_total, 1);
         job->run(job->arg);
         if (job->done && job->loop) {
             loop_post(job->loop, job_done, job);
@@ -78,6 +81,7 @@ static void enqueue(struct net *net, struct loop *l, loop_fn *run, loop_fn *done
     j->last = &job->next;
     j->pending++;
     j->waiting++;
+    obs_set(OBS_net_jobs_waiting, j->waiting);
     /* A thread that was signalled counts as free until it runs: compare with the queue, not with none. */
     if (j->waiting > j->free_threads && j->threads < j->threads_max)
         thread_start(&j->thread[j->threads++], "job", pool_thread, j);

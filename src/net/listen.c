@@ -5,6 +5,7 @@
 #include "net/net_int.h"
 
 #include "base/mem.h"
+#include "obs/obs.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -35,10 +36,15 @@ static void hand_over(struct listener *li, int fd)
     struct arrival *a;
 
     if (atomic_fetch_add(&net->conns, 1) >= net->conn_max) {
+        static struct obs_repeat many;
         atomic_fetch_sub(&net->conns, 1);
         (void)close(fd);
+        obs_add(OBS_net_refused_total, 1);
+        obs_repeated(&many, OBS_WARN, "net", "connection closed at once, there are too many conn_max=%u",
+                     net->conn_max);
         return;
     }
+    obs_add(OBS_net_accepted_total, 1);
     a = MEM_NEW(struct arrival);
     *a = (struct arrival){net_loop(net, li->turn++), &li->what, fd};
     if (a->loop == li->loop)
@@ -72,6 +78,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             continue;
         if (errno !=
             EAGAIN) { // out of descriptors or memory: asking again at once would only burn the processor
+            static struct obs_repeat out_of;
+            obs_repeated(&out_of, OBS_WARN, "net", "cannot accept connections errno=%d", errno);
             (void)uv_poll_stop(&li->poll);
             (void)uv_timer_start(&li->pause, on_pause_over, ACCEPT_PAUSE_MS, 0);
         }

@@ -19,7 +19,7 @@ void ids_push(struct ids *ids, uint64_t id)
 
 /* ---- messages ---- */
 
-void loop_wake(struct loop *l)
+static void wake(struct loop *l)
 {
     (void)uv_async_send(&l->wake);
 }
@@ -37,7 +37,7 @@ void loop_post(struct loop *l, loop_fn *fn, void *arg)
     l->inbox_tail = &m->next;
     mutex_unlock(&l->lock);
     if (was_empty)
-        loop_wake(l);
+        wake(l);
 }
 
 static struct message *take_inbox(struct loop *l)
@@ -131,7 +131,7 @@ static void on_before_wait(uv_prepare_t *prepare)
     each_taken(l, &l->kicked, conn_deliver);
     each_taken(l, &l->dirty, conn_flush);
     if (l->kicked.n + l->dirty.n > 0)
-        loop_wake(l);
+        wake(l);
 }
 
 static void on_sweep(uv_timer_t *sweep)

@@ -124,7 +124,6 @@ struct conn {
 bool loop_init(struct loop *l, struct net *net, unsigned index, struct err *e) MUST_CHECK;
 void loop_run(void *loop); // the thread
 void loop_fini(struct loop *l);
-void loop_wake(struct loop *l);
 void loop_call(struct loop *l, loop_fn *fn,
                void *arg); // runs fn on the loop and waits; at once on its own thread
 void ids_push(struct ids *ids, uint64_t id);

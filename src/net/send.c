@@ -5,6 +5,7 @@
 #include "net/net_int.h"
 
 #include "base/mem.h"
+#include "obs/obs.h"
 #include "os/os.h"
 
 #include <assert.h>
@@ -93,6 +94,7 @@ void out_free(struct conn *c)
 
 static void advance(struct conn *c, size_t n)
 {
+    obs_add(OBS_net_sent_bytes_total, (int64_t)n);
     c->unsent -= n;
     c->sent = true;
     c->active_ms = (int64_t)uv_now(&c->loop->uv);

@@ -85,8 +85,9 @@ bool os_disk_free(const char *path, int64_t *free_bytes, int64_t *total_bytes, s
 
 /* ---- this process ---- */
 
-int64_t os_rss_bytes(void); // resident memory, 0 when it cannot be told
-int64_t os_cpu_us(void);    // user and system time so far
+int64_t os_rss_bytes(void);   // resident memory, 0 when it cannot be told
+int64_t os_cpu_us(void);      // user and system time so far
+void os_say(struct str text); // to stderr, at once; may be called in a signal handler
 int os_cores(void);
 
 /* ---- users, for a child that may not run as root ---- */

@@ -184,6 +184,17 @@ int64_t os_cpu_us(void)
     return clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000;
 }
 
+void os_say(struct str text)
+{
+    while (text.n > 0) {
+        ssize_t n = write(STDERR_FILENO, text.p, text.n);
+        if (n <= 0)
+            return;
+        text.p += n;
+        text.n -= (size_t)n;
+    }
+}
+
 int os_cores(void)
 {
     int64_t n = sysconf(_SC_NPROCESSORS_ONLN);
