@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "connect/connect_int.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* ---- changes ---- */
@@ -146,6 +147,7 @@ static void copy_info(struct connector *k, struct arena *a, struct connect_info 
         .task_count = k->task_count,
     };
     *lags = ARENA_ARRAY(a, struct lag_of, k->task_count + 1);
+    assert(class || k->task_count == 0); // a class nobody knows has no tasks
     for (size_t i = 0; i < k->task_count; i++) {
         const struct task *t = k->tasks[i];
 

@@ -95,19 +95,21 @@ static void slot_give(struct loop *l, struct conn *c)
 
 static void peer_name(int fd, char *out, size_t max)
 {
-    struct sockaddr_storage sa = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } sa = {.in6 = {0}};
     socklen_t n = sizeof sa;
     char host[INET6_ADDRSTRLEN] = "?";
 
-    (void)getpeername(fd, (struct sockaddr *)&sa, &n);
-    if (sa.ss_family == AF_INET6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&sa;
-        (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-        (void)snprintf(out, max, "[%s]:%u", host, ntohs(in6->sin6_port));
+    (void)getpeername(fd, &sa.any, &n);
+    if (sa.any.sa_family == AF_INET6) {
+        (void)inet_ntop(AF_INET6, &sa.in6.sin6_addr, host, sizeof host);
+        (void)snprintf(out, max, "[%s]:%u", host, ntohs(sa.in6.sin6_port));
     } else {
-        struct sockaddr_in *in = (struct sockaddr_in *)&sa;
-        (void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-        (void)snprintf(out, max, "%s:%u", host, ntohs(in->sin_port));
+        (void)inet_ntop(AF_INET, &sa.in.sin_addr, host, sizeof host);
+        (void)snprintf(out, max, "%s:%u", host, ntohs(sa.in.sin_port));
     }
 }
 

@@ -87,8 +87,8 @@ int64_t http_param_i64(struct http_req *q, const char *name,
                        int64_t otherwise); // also when it is not a number
 /* Path segments, percent-decoded: "/a/b%2Fc" gives a, b/c; empty ones are left out. Returns how many; more than max, or malformed: -1. */
 int http_segments(struct http_req *q, struct str *out, int max);
-struct str http_decode(struct arena *a, struct str percent_encoded,
-                       bool plus_is_blank); // STR_NULL when malformed
+/* Percent-decoded; STR_NULL when malformed. */
+struct str http_decode(struct arena *a, struct str in, bool plus_is_blank);
 
 /* ---- answering, once, from run() or after http_defer() ---- */
 

@@ -149,7 +149,7 @@ void rowtext_value(struct buf *out, const struct column *c, size_t row)
         put_uuid(out, c->strs[row]);
         return;
     }
-    assert(!"a column type without a text");
+    assert(false && "a column type without a text");
 }
 
 /* ---- checksums ---- */
