@@ -135,11 +135,11 @@ static void on_exit_of(void *arg, int64_t status, int sig)
     mutex_unlock(&p->lock);
 }
 
-static bool start_child(struct postgres *p, const char *program, const char *const *argv, struct err *e)
+/* argv[0] is the program's name in bin_dir; it becomes the whole path, by which PostgreSQL's programs find each other. */
+static bool start_child(struct postgres *p, const char **argv, struct err *e)
 {
     static const char *const env[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL};
     struct child_options o = {
-        .file = arena_fmt(&p->a, "%s/%s", p->o.bin_dir, program),
         .argv = argv,
         .env = env,
         .cwd = "/",
@@ -149,6 +149,8 @@ static bool start_child(struct postgres *p, const char *program, const char *con
     };
     struct child *child;
 
+    argv[0] = arena_fmt(&p->a, "%s/%s", p->o.bin_dir, argv[0]);
+    o.file = argv[0];
     p->alive = true; // before: the child may be gone by the time child_start returns
     if (!child_start(net_loop(p->o.net, 0), &o, on_exit_of, p, &child, e)) {
         p->alive = false;
@@ -186,7 +188,7 @@ static bool init_data(struct postgres *p, struct err *e)
                           "--locale=C.UTF-8",
                           NULL};
     bool ok = os_replace_file(p->o.os, pwfile, str_of(p->o.password), e) &&
-              (p->uid == 0 || os_give(pwfile, p->uid, p->gid, e)) && start_child(p, "initdb", argv, e);
+              (p->uid == 0 || os_give(pwfile, p->uid, p->gid, e)) && start_child(p, argv, e);
 
     if (ok)
         wait_child(p);
@@ -216,7 +218,7 @@ static bool start_server(struct postgres *p, struct err *e)
         argv[n++] = settings[i];
     }
     argv[n] = NULL;
-    return start_child(p, "postgres", argv, e);
+    return start_child(p, argv, e);
 }
 
 /*
@@ -251,12 +253,10 @@ static bool adopt_server(struct postgres *p)
 
 /* ---- ready? ---- */
 
-static void make_conninfo(struct postgres *p)
+static const char *conninfo_of(struct postgres *p, const char *database)
 {
-    const char *form = "host=127.0.0.1 port=%d user=%s password=%s dbname=%s connect_timeout=5";
-
-    p->conninfo = arena_fmt(&p->a, form, p->port, p->o.user, p->o.password, p->o.database);
-    p->admin_conninfo = arena_fmt(&p->a, form, p->port, p->o.user, p->o.password, "postgres");
+    return arena_fmt(&p->a, "host=127.0.0.1 port=%d user=%s password=%s dbname=%s connect_timeout=5", p->port,
+                     p->o.user, p->o.password, database);
 }
 
 static bool make_database(struct postgres *p, PGconn *pg, struct err *e)
@@ -285,8 +285,10 @@ static bool wait_ready(struct postgres *p, struct err *e)
     int64_t until = p->o.os->now_ns(p->o.os) + (int64_t)READY_MS * 1000000;
     bool ready = false, alive = true, ok = false;
 
-    if (!p->conninfo)
-        make_conninfo(p);
+    if (!p->conninfo) { // the port is known from here on
+        p->conninfo = conninfo_of(p, p->o.database);
+        p->admin_conninfo = conninfo_of(p, "postgres");
+    }
     while (!ready && alive && p->o.os->now_ns(p->o.os) < until) {
         PGconn *pg = PQconnectdb(p->admin_conninfo);
 
