@@ -129,6 +129,8 @@ static void on_exit_of(void *arg, int64_t status, int sig)
 
     (void)status;
     (void)sig;
+    (void)status;
+    (void)sig;
     mutex_lock(&p->lock);
     p->alive = false;
     cond_broadcast(&p->changed);
@@ -319,6 +321,16 @@ static void set_state(struct postgres *p, enum state state)
     mutex_unlock(&p->lock);
 }
 
+static bool is_stopping(struct postgres *p)
+{
+    bool yes;
+
+    mutex_lock(&p->lock);
+    yes = p->stopping;
+    mutex_unlock(&p->lock);
+    return yes;
+}
+
 /* True when the server should be started again after waiting; false when we are stopping. */
 static bool wait_restart(struct postgres *p, int64_t wait_ms)
 {
@@ -399,9 +411,9 @@ static void owner_main(void *arg)
                 break;
             obs_log(OBS_WARN, "postgres", "the server died, starting it again");
         } else {
-            obs_log(OBS_ERROR, "postgres", "%s", e.msg);
-            if (p->child)
-                wait_child(p);
+            if (!is_stopping(p))
+                obs_log(OBS_ERROR, "postgres", "%s", e.msg);
+            stop_server(p); // it may be alive: too slow, or we were asked to stop before it was ready
         }
         set_state(p, DOWN);
         if (!wait_restart(p, wait_ms))
