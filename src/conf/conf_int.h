@@ -1,0 +1,36 @@
+/*
+ * conf_int: the rows of settings.def as data, for the files of conf/.
+ */
+#pragma once
+
+#include "conf/conf.h"
+
+enum setting_type {
+    SETTING_STRING,
+    SETTING_SECRET,
+    SETTING_CHOICE,
+    SETTING_INT,
+    SETTING_BYTES,
+    SETTING_PORT,
+    SETTING_LIST
+};
+
+struct setting {
+    const char *name;
+    enum setting_type type;
+    const char *otherwise, *least, *most, *unit, *sentence;
+    size_t at; // in struct settings
+};
+
+extern const struct setting conf_rows[];
+extern const size_t conf_row_count;
+
+const struct setting *conf_find(struct str name); // NULL when there is none
+const char *conf_nearest(struct str name);        // the known name most like it; NULL when none is
+/* True when a setting's name begins with name and a dot. */
+bool conf_is_section(struct str name);
+/* What is allowed, in words: "a port from 0 to 65535, or off". */
+void conf_allowed(const struct setting *row, struct buf *b);
+bool conf_set(struct settings *s, struct arena *a, const struct setting *row, struct str value,
+              struct err *e) MUST_CHECK;
+bool conf_parse_bytes(struct str text, int64_t *out) MUST_CHECK; // "64 MiB"
