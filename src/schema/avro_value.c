@@ -174,10 +174,12 @@ static void put_record(const struct avro *s, struct rd *r, struct buf *out, int 
 static void put_items(const struct avro *s, struct rd *r, struct buf *out, int depth)
 {
     bool first = true;
-    int64_t n;
+    int64_t n, bytes;
 
     buf_u8(out, s->kind == AVRO_MAP ? '{' : '[');
-    while ((n = avro_block(s, r)) > 0) {
+    while ((n = block(s, r, &bytes)) > 0) {
+        const uint8_t *begin = r->at;
+
         for (; n > 0 && rd_ok(r) && buf_ok(out); n--) {
             if (!first)
                 buf_u8(out, ',');
@@ -190,6 +192,8 @@ static void put_items(const struct avro *s, struct rd *r, struct buf *out, int d
         }
         if (!buf_ok(out))
             return;
+        if (bytes >= 0 && r->at - begin != bytes)
+            rd_fail(r, "a block is not as long as it says");
     }
     buf_u8(out, s->kind == AVRO_MAP ? '}' : ']');
 }
