@@ -59,3 +59,11 @@ void mem_free(void *p)
 {
     free(p);
 }
+
+void *mem_room(void *p, size_t n, size_t *cap, size_t element_bytes)
+{
+    if (n < *cap)
+        return p;
+    *cap = *cap ? 2 * *cap : 8;
+    return mem_grow(p, *cap * element_bytes);
+}

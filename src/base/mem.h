@@ -22,11 +22,6 @@ void mem_free(void *p);
 #define ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
-/* Room for one more element in a grown array: doubles `cap` when `n` has reached it. */
-#define MEM_PUSH_ROOM(array, n, cap)                                      \
-    do {                                                                  \
-        if ((n) == (cap)) {                                               \
-            (cap) = (cap) ? 2 * (cap) : 8;                                \
-            (array) = mem_grow((array), (size_t)(cap) * sizeof *(array)); \
-        }                                                                 \
-    } while (0)
+/* Room for one more element in a grown array: doubles `cap`, a size_t, when `n` has reached it. */
+#define MEM_PUSH_ROOM(array, n, cap) ((array) = mem_room((array), (n), &(cap), sizeof *(array)))
+void *mem_room(void *p, size_t n, size_t *cap, size_t element_bytes) __attribute__((returns_nonnull));

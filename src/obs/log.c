@@ -92,7 +92,8 @@ static size_t put_escaped(char *out, size_t max, const char *text)
     return n;
 }
 
-static void vlog(enum obs_level level, const char *subsystem, uint64_t missed, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void vlog(enum obs_level level, const char *subsystem,
+                                                       uint64_t missed, const char *fmt, va_list ap)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     char text[LINE_MAX], line[2 * LINE_MAX], when[UTC_TEXT];

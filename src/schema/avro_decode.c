@@ -271,7 +271,7 @@ static bool emit_record(struct compile *c, const struct avro *s, const struct wa
         else
             ok = err_set(c->e, ERR_INVALID, "field %.*s is wanted twice, or with what is in it",
                          STR_ARG(c->d->paths[sub[0].column]));
-        if (ok && c->d->op_count > 2 * OPS_MAX)
+        if (ok && c->d->op_count > (size_t)2 * OPS_MAX)
             ok = err_set(c->e, ERR_LIMIT, "the schema is too large to decode");
     }
     mem_free(sub);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "schema/avro_int.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -313,6 +314,7 @@ static bool parse_record(struct parse *p, struct avro *s, json_t *j)
             return fail(p, "a field of \"%.*s\" is not an object", STR_ARG(s->name));
         if (!parse_field(p, &s->fields[i], json_array_get(fields, i)))
             return false;
+        assert(s->fields[i].type);
         sum += s->fields[i].type->min_bytes;
         sum = sum > MIN_BYTES_MAX ? MIN_BYTES_MAX : sum;
         s->_by_name[i] = &s->fields[i];

@@ -1,6 +1,8 @@
 #include "base/map.h"
 #include "schema/avro_int.h"
 
+#include <assert.h>
+
 /*
  * Both texts write a named type in full where it comes first and by its name later. Java's (Schema.toString) leaves out a
  * namespace that the type around has too; the canonical one has full names and nothing that reading data does not need.
@@ -55,6 +57,7 @@ static void put_props(struct text *t, const struct avro_prop *props, size_t coun
 /* Splits a full name; space is empty when there is none. */
 static struct str split(struct str full, struct str *space)
 {
+    assert(full.n == 0 || full.p);
     for (size_t i = full.n; i > 0; i--) {
         if (full.p[i - 1] == '.') {
             *space = str_from(full.p, i - 1);
