@@ -156,13 +156,13 @@ static bool parse_number(const struct setting *row, struct str text, int64_t *ou
 static bool number_ok(const struct setting *row, struct str text, int64_t *out)
 {
     int64_t least, most;
+    bool range = parse_number(row, str_of(row->least), &least) && parse_number(row, str_of(row->most), &most);
 
+    assert(range); // else a row of settings.def is wrong
     if (row->type == SETTING_PORT && (str_is(text, "off") || str_is(text, "false"))) {
         *out = CONF_OFF;
         return true;
     }
-    if (!parse_number(row, str_of(row->least), &least) || !parse_number(row, str_of(row->most), &most))
-        assert(!"a row of settings.def has a bad range");
     return parse_number(row, text, out) && *out >= least && *out <= most;
 }
 
@@ -228,10 +228,11 @@ void conf_defaults(struct settings *s, struct arena *a)
     struct err e;
 
     *s = (struct settings){0};
-    for (size_t i = 0; i < conf_row_count; i++)
-        if (conf_rows[i].type != SETTING_LIST &&
-            !conf_set(s, a, &conf_rows[i], str_of(conf_rows[i].otherwise), &e))
-            assert(!"a row of settings.def has a bad default");
+    for (size_t i = 0; i < conf_row_count; i++) {
+        bool ok = conf_rows[i].type == SETTING_LIST ||
+                  conf_set(s, a, &conf_rows[i], str_of(conf_rows[i].otherwise), &e);
+        assert(ok); // else a row of settings.def is wrong
+    }
 }
 
 bool conf_assign(struct settings *s, struct arena *a, struct str assignment, struct err *e)

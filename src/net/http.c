@@ -429,8 +429,12 @@ static const struct net_proto http_proto = {
 bool http_listen(struct net *net, const char *host, int port, bool tls, const struct http_server *s,
                  int *bound, struct err *e)
 {
-    struct net_listen what = {.host = host, .port = port, .tls = tls, .proto = &http_proto};
+    struct net_listen what = {
+        .host = host, .port = port, .tls = tls, .proto = &http_proto, .release = mem_free};
 
-    what.arg = (void *)(uintptr_t)s; // only read
-    return net_listen(net, &what, bound, e);
+    what.arg = mem_copy(s, sizeof *s);
+    if (net_listen(net, &what, bound, e))
+        return true;
+    mem_free(what.arg);
+    return false;
 }

@@ -26,7 +26,7 @@
  *         static const struct http_route hello_route = {.run = hello};
  *         return &hello_route;
  *     }
- *     http_listen(net, "127.0.0.1", 8080, false, &(struct http_server){"hello", head, NULL}, &port, e) // must stay
+ *     http_listen(net, "127.0.0.1", 8080, false, &(struct http_server){"hello", head, NULL}, &port, e)
  */
 #pragma once
 
@@ -67,7 +67,7 @@ struct http_route {
 /* Chooses how q is handled; must not block. `arg` is http_server's. Always returns a route (one that answers 404, say). */
 typedef const struct http_route *http_head_fn(struct http_req *q, void *arg);
 
-struct http_server {  // must outlive the net
+struct http_server {  // copied; arg must live until net_shut()
     const char *name; // of the door, for counters
     http_head_fn *head;
     void *arg;

@@ -227,6 +227,8 @@ void listeners_free(struct net *net)
 
     for (struct listener *li = all_listeners(net); li; li = next) {
         next = li->next;
+        if (li->what.release)
+            li->what.release(li->what.arg);
         mem_free(li);
     }
 }

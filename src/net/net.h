@@ -97,6 +97,8 @@ struct net_listen {
     bool tls;
     const struct net_proto *proto; // must outlive the net
     void *arg;                     // given to open()
+    void (*release)(
+        void *arg); // called when no connection will need arg any more, in net_stop(). May be NULL
 };
 
 /*
