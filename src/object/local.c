@@ -82,12 +82,17 @@ static void lead(struct local *l, struct index_write *group)
         doubt_group(l, group);
 }
 
-bool local_write(struct local *l, struct index_write *w, struct err *e)
+/* Puts the list of writes that begins at w in the queue and comes back when all are done. */
+static void write_all(struct local *l, struct index_write *w)
 {
+    struct index_write *last = w;
+
+    while (last->next)
+        last = last->next;
     mutex_lock(&l->lock);
     *l->waiting_end = w;
-    l->waiting_end = &w->next;
-    while (!w->done) {
+    l->waiting_end = &last->next;
+    while (!last->done) { // a list stays together, so its last is done with its first
         struct index_write *group = l->waiting;
 
         if (l->leading) {
@@ -101,13 +106,16 @@ bool local_write(struct local *l, struct index_write *w, struct err *e)
         lead(l, group);
         mutex_lock(&l->lock);
         l->leading = false;
-        for (struct index_write *next; group; group = next) {
-            next = group->next; // read first: its owner may go as soon as it is done
+        for (; group; group = group->next)
             group->done = true;
-        }
         cond_broadcast(&l->changed);
     }
     mutex_unlock(&l->lock);
+}
+
+bool local_write(struct local *l, struct index_write *w, struct err *e)
+{
+    write_all(l, w);
     files_free(l->files, w->freed, w->freed_count);
     mem_free(w->freed);
     if (!w->ok)
@@ -514,6 +522,27 @@ static bool local_remove(struct blobs *b, struct str bucket, struct str key, str
     return local_write(local_of(b), &w, e);
 }
 
+static void local_remove_many(struct blobs *b, struct str bucket, const struct str *keys, size_t count,
+                              struct err *each)
+{
+    struct index_write *list = MEM_ARRAY(struct index_write, count + 1);
+
+    for (size_t i = 0; i < count; i++)
+        list[i] = (struct index_write){.kind = INDEX_DELETE,
+                                       .bucket = bucket,
+                                       .key = keys[i],
+                                       .next = i + 1 < count ? &list[i + 1] : NULL};
+    if (count > 0)
+        write_all(local_of(b), list);
+    for (size_t i = 0; i < count; i++) {
+        files_free(local_of(b)->files, list[i].freed, list[i].freed_count);
+        mem_free(list[i].freed);
+        if (!list[i].ok)
+            each[i] = list[i].e;
+    }
+    mem_free(list);
+}
+
 /* ---- open, close ---- */
 
 static void local_close(struct blobs *b)
@@ -560,6 +589,7 @@ static const struct blob_ops local_ops = {
     .get_close = local_get_close,
     .list = local_list,
     .remove = local_remove,
+    .remove_many = local_remove_many,
     .upload_begin = local_upload_begin,
     .upload_part = local_upload_part,
     .upload_parts = local_upload_parts,

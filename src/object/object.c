@@ -182,6 +182,30 @@ bool object_delete(struct blobs *b, struct str bucket, struct str key, struct er
     return key_name(key, e) && b->ops->remove(b, bucket, key, e);
 }
 
+bool object_delete_many(struct blobs *b, struct str bucket, const struct str *keys, size_t count,
+                        struct err *each, struct err *e)
+{
+    bool there;
+
+    if (!bucket_exists(b, bucket, &there, e))
+        return false;
+    if (!there)
+        return err_set(e, ERR_NOT_FOUND, "no bucket %.*s", STR_ARG(bucket));
+    for (size_t i = 0; i < count; i++)
+        each[i] = (struct err){0};
+    if (b->ops->remove_many) {
+        b->ops->remove_many(b, bucket, keys, count, each);
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct err why;
+
+        if (!object_delete(b, bucket, keys[i], &why))
+            each[i] = why;
+    }
+    return true;
+}
+
 bool object_upload_begin(struct blobs *b, struct object_upload *u, const struct object_put_options *o,
                          struct arena *a, struct err *e)
 {

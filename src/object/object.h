@@ -130,6 +130,9 @@ bool object_list(struct blobs *b, struct str bucket, const struct object_list_op
                  struct object_listing *out, struct err *e) MUST_CHECK;
 bool object_delete(struct blobs *b, struct str bucket, struct str key,
                    struct err *e) MUST_CHECK; // an absent one is fine
+/* Many in one commit. each[i].kind is ERR_NONE for those that are gone; false when nothing could be tried. */
+bool object_delete_many(struct blobs *b, struct str bucket, const struct str *keys, size_t count,
+                        struct err *each, struct err *e) MUST_CHECK;
 
 /* ---- multipart ---- */
 

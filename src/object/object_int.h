@@ -35,6 +35,8 @@ struct blob_ops {
     bool (*list)(struct blobs *b, struct str bucket, const struct object_list_options *o, struct arena *a,
                  struct object_listing *out, struct err *e);
     bool (*remove)(struct blobs *b, struct str bucket, struct str key, struct err *e);
+    void (*remove_many)(struct blobs *b, struct str bucket, const struct str *keys, size_t count,
+                        struct err *each); // NULL: one after the other
     bool (*upload_begin)(struct blobs *b, struct object_upload *u, const struct object_put_options *o,
                          struct arena *a, struct err *e);
     bool (*upload_part)(struct blobs *b, const struct object_upload *u, int number,

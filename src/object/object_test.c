@@ -229,6 +229,24 @@ TEST(pages_join_up)
     gone(b);
 }
 
+TEST(many_are_deleted_at_once)
+{
+    static const struct str keys[] = {
+        {"a",    1},
+        {"b",    1},
+        {"none", 4}
+    };
+    struct blobs *b = fresh();
+    struct err each[3];
+
+    OK(put(b, "a", "1") && put(b, "b", "2") && put(b, "c", "3"));
+    OK(object_delete_many(b, STR("raw"), keys, 3, each, &e));
+    OK(each[0].kind == ERR_NONE && each[1].kind == ERR_NONE && each[2].kind == ERR_NONE);
+    OK(count_files(dir) == 1 && is(b, "c", "3"));
+    OK(!object_delete_many(b, STR("none"), keys, 3, each, &e) && e.kind == ERR_NOT_FOUND);
+    gone(b);
+}
+
 TEST(a_file_is_taken_in)
 {
     struct blobs *b = fresh();
