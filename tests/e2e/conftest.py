@@ -1,6 +1,6 @@
 """The built program under real clients.
 
-`tarn` is a project (a copy of examples/storefront in a temporary folder, every port the kernel's choice) with the program
+`tarn` is a project (a copy of examples/storefront in a temporary folder, every port a free one) with the program
 running on it and ready; at the end of the test it is asked to stop, and must.  `project` makes such projects without starting them,
 or of other folders, or with other settings:
 
@@ -25,6 +25,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -102,7 +103,8 @@ class Project:
     def is_ready(self):
         if self.process.poll() is not None:
             pytest.fail(f"tarn up ended with status {self.process.returncode}\n{self.log_end()}", pytrace=False)
-        return self.status().get("ready")
+        status = self.status()
+        return status.get("ready") and status["pid"] == self.process.pid
 
     def run(self, verb, *args, check=True, seconds=60):
         """A verb of the command line on this project; gives the finished process."""
@@ -112,11 +114,11 @@ class Project:
         return done
 
     def status(self):
-        done = self.run("status", self.folder, "--json", check=False)
-        return json.loads(done.stdout) if done.returncode == 0 else {}
+        done = self.run("status", "--json", self.folder, check=False)
+        return json.loads(done.stdout) if done.returncode == 0 and done.stdout.startswith("{") else {}
 
     def port(self, role):
-        return self.status()["roles"][role]["port"]
+        return next(r["port"] for r in self.status()["roles"] if r["name"] == role)
 
     def address(self, role):
         return f"127.0.0.1:{self.port(role)}"
