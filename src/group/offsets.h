@@ -53,7 +53,8 @@ typedef void offsets_done_fn(void *arg, bool ok, const struct err *e);
 
 /*
  * All of them or none, durable. The topics need not exist. Nothing is borrowed after the call. `done` runs once, on the log's
- * committer thread, when offsets_get() already shows them: it must not block and not call the log.
+ * committer thread (or on this one, when it cannot be written at all), when offsets_get() already shows them: it must not
+ * block and not call the log.
  */
 void offsets_commit_async(struct offsets *o, struct str group, const struct offset_at *at, size_t count,
                           offsets_done_fn *done, void *arg);
@@ -95,7 +96,7 @@ struct group_meta {
     size_t member_count;
 };
 
-/* As offsets_commit_async. */
+/* As offsets_commit_async. m NULL: what was stored is forgotten. */
 void offsets_put_meta_async(struct offsets *o, struct str group, const struct group_meta *m,
                             offsets_done_fn *done, void *arg);
 bool offsets_get_meta(struct offsets *o, struct str group, struct arena *a,

@@ -1,0 +1,545 @@
+#include "group/offsets.h"
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "group/group_int.h"
+#include "log/batch.h"
+#include "log/log.h"
+#include "os/os.h"
+#include "os/thread.h"
+
+#include <stdlib.h>
+
+enum { PARTITIONS = 8, REPLAY_BYTES = 1 << 20, BATCH_MAX = 16 << 20 };
+
+/* A group's memory: positions by topic and partition, and the value of its GroupMetadata record. */
+struct group {
+    struct map
+        positions; // topic and big-endian partition -> struct offset_at *, of one piece with its strings
+    char *meta;    // NULL: none
+    size_t meta_n;
+};
+
+struct offsets {
+    struct os *os;
+    struct log *log;
+    int32_t partitions;
+    struct mutex lock; // over groups
+    struct map groups; // name -> struct group *
+};
+
+/* ---- memory ---- */
+
+static struct str position_key(struct buf *b, struct str topic, int32_t partition)
+{
+    buf_reset(b);
+    buf_str(b, topic);
+    buf_i32(b, partition);
+    return buf_view(b);
+}
+
+static struct offset_at *position_new(const struct offset_at *from)
+{
+    struct offset_at *at = mem_alloc(sizeof *at + from->topic.n + from->metadata.n);
+    char *text = (char *)(at + 1);
+
+    *at = *from;
+    at->topic = str_from(text, from->topic.n);
+    memcpy(text, from->topic.p, from->topic.n);
+    at->metadata = str_from(text + from->topic.n, from->metadata.n);
+    if (from->metadata.n > 0)
+        memcpy(text + from->topic.n, from->metadata.p, from->metadata.n);
+    return at;
+}
+
+static void group_free(struct group *g)
+{
+    if (!g)
+        return;
+    for (struct map_it it = {0}; map_next(&g->positions, &it);)
+        mem_free(it.value);
+    map_fini(&g->positions);
+    mem_free(g->meta);
+    mem_free(g);
+}
+
+static struct group *group_find(struct offsets *o, struct str name, bool make)
+{
+    struct group *g = map_get(&o->groups, name);
+
+    if (!g && make) {
+        g = MEM_NEW(struct group);
+        map_put(&o->groups, name, g);
+    }
+    return g;
+}
+
+static bool apply_position(struct offsets *o, const struct offset_key *k, struct str value, struct err *e)
+{
+    struct offset_at at = {.topic = k->topic, .partition = k->partition};
+    struct group *g = group_find(o, k->group, value.p != NULL);
+    struct buf key = buf_make(64 * KIB);
+
+    if (!g || (value.p && !offset_value_read(value, &at, e)))
+        return g == NULL;
+    position_key(&key, k->topic, k->partition);
+    mem_free(value.p ? map_put(&g->positions, buf_view(&key), position_new(&at))
+                     : map_del(&g->positions, buf_view(&key)));
+    buf_fini(&key);
+    return true;
+}
+
+static void apply_group(struct offsets *o, const struct offset_key *k, struct str value)
+{
+    struct group *g = group_find(o, k->group, value.p != NULL);
+
+    if (!g)
+        return;
+    mem_free(g->meta);
+    g->meta = value.p ? mem_copy(value.p, value.n) : NULL;
+    g->meta_n = value.n;
+}
+
+/* One record of the topic, just written or replayed. The lock is held. */
+static bool apply(struct offsets *o, const struct record *r, struct err *e)
+{
+    struct offset_key k;
+    struct group *g;
+
+    if (!offset_key_read(r->key, &k, e))
+        return false;
+    if (k.kind == OFFSET_KEY_OTHER)
+        return true;
+    if (k.kind == OFFSET_KEY_GROUP)
+        apply_group(o, &k, r->value);
+    else if (!apply_position(o, &k, r->value, e))
+        return false;
+    g = map_get(&o->groups, k.group);
+    if (g && g->positions.n == 0 && !g->meta)
+        group_free(map_del(&o->groups, k.group));
+    return true;
+}
+
+static bool apply_batches(struct offsets *o, struct str batches, int64_t *next, struct err *e)
+{
+    struct arena a = {0};
+    struct batch_reader r;
+    struct record rec;
+    bool ok = true;
+
+    batch_open(&r, &a, batches);
+    mutex_lock(&o->lock);
+    while (ok && batch_next(&r, &rec)) {
+        *next = rec.offset + 1;
+        ok = rec.control || apply(o, &rec, e);
+    }
+    mutex_unlock(&o->lock);
+    ok = ok && batch_ok(&r, e);
+    arena_fini(&a);
+    return ok;
+}
+
+/* ---- open ---- */
+
+/* The offset behind the last batch in bytes: compaction may have taken that batch's last records away. */
+static int64_t after_batches(struct str bytes, int64_t next)
+{
+    struct batch_header h;
+
+    while (batch_header(bytes, &h)) {
+        size_t n = (size_t)h.length + 12;
+
+        next = h.base_offset + h.last_offset_delta + 1;
+        if (n >= bytes.n)
+            break;
+        bytes = str_from(bytes.p + n, bytes.n - n);
+    }
+    return next;
+}
+
+static bool replay(struct offsets *o, int32_t partition, struct err *e)
+{
+    struct buf b = buf_make(LIMIT_BATCH + REPLAY_BYTES);
+    struct log_range range;
+    bool ok = log_range(o->log, STR(OFFSETS_TOPIC), partition, &range);
+
+    if (!ok)
+        err_set(e, ERR_NOT_FOUND, "it has no such partition");
+    for (int64_t at = ok ? range.start : 0; ok && at < range.end; buf_reset(&b)) {
+        int64_t next = at;
+
+        ok = log_fetch(o->log, STR(OFFSETS_TOPIC), partition, at, REPLAY_BYTES, &b, e) &&
+             apply_batches(o, buf_view(&b), &next, e);
+        next = after_batches(buf_view(&b), next);
+        if (ok && next <= at)
+            ok = err_set(e, ERR_CORRUPT, "nothing is readable at offset %lld", (long long)at);
+        at = next;
+    }
+    buf_fini(&b);
+    return ok || err_wrap(e, "replay of " OFFSETS_TOPIC " partition %d", partition);
+}
+
+static bool ensure_topic(struct offsets *o, int32_t partitions, struct err *e)
+{
+    struct log_settings s;
+    struct log_topic t;
+    struct arena a = {0};
+
+    log_settings_default(o->log, &s);
+    s.compact = true;
+    s.remove = false;
+    s.segment_bytes = (int64_t)(100 * MIB); // Kafka: offsets.topic.segment.bytes
+    s.max_message_bytes = BATCH_MAX;
+    if (!log_ensure_topic(o->log, STR(OFFSETS_TOPIC), partitions > 0 ? partitions : PARTITIONS, &s, e))
+        return err_wrap(e, "topic " OFFSETS_TOPIC);
+    o->partitions = log_find_topic(o->log, STR(OFFSETS_TOPIC), &a, &t) ? t.partitions : 0;
+    arena_fini(&a);
+    return o->partitions > 0 || err_set(e, ERR_NOT_FOUND, "topic " OFFSETS_TOPIC " was deleted");
+}
+
+bool offsets_open(const struct offsets_options *options, struct offsets **out, struct err *e)
+{
+    struct offsets *o = MEM_NEW(struct offsets);
+    bool ok;
+
+    o->os = options->os;
+    o->log = options->log;
+    mutex_init(&o->lock);
+    ok = ensure_topic(o, options->partitions, e);
+    for (int32_t i = 0; ok && i < o->partitions; i++)
+        ok = replay(o, i, e);
+    if (!ok) {
+        offsets_close(o);
+        return false;
+    }
+    *out = o;
+    return true;
+}
+
+void offsets_close(struct offsets *o)
+{
+    if (!o)
+        return;
+    for (struct map_it it = {0}; map_next(&o->groups, &it);)
+        group_free(it.value);
+    map_fini(&o->groups);
+    mutex_fini(&o->lock);
+    mem_free(o);
+}
+
+/* ---- write ---- */
+
+/* One batch on its way to the log; what it says is applied to memory when it is durable. */
+struct commit {
+    struct offsets *o;
+    struct batch_writer w;
+    struct log_part_write part;
+    offsets_done_fn *done;
+    void *arg;
+    struct buf key, value; // of the record being added
+};
+
+static struct commit *commit_new(struct offsets *o, struct str group)
+{
+    struct commit *c = MEM_NEW(struct commit);
+
+    c->o = o;
+    c->key = c->value = buf_make(BATCH_MAX);
+    c->part.topic = STR(OFFSETS_TOPIC);
+    c->part.partition = group_partition(group, o->partitions);
+    batch_begin(&c->w, BATCH_MAX);
+    return c;
+}
+
+static void commit_free(struct commit *c)
+{
+    batch_fini(&c->w);
+    buf_fini(&c->key);
+    buf_fini(&c->value);
+    mem_free(c);
+}
+
+static int64_t now_ms(struct offsets *o)
+{
+    return o->os->wall_us(o->os) / 1000;
+}
+
+/* The value is what was written to c->value before; nothing there is a tombstone. */
+static void commit_add(struct commit *c, const struct offset_key *k)
+{
+    buf_reset(&c->key);
+    offset_key_write(&c->key, k);
+    batch_add(&c->w, now_ms(c->o), buf_view(&c->key), c->value.n > 0 ? buf_view(&c->value) : STR_NULL, NULL,
+              0);
+    buf_reset(&c->value);
+}
+
+/* On the committer's thread. Memory follows the log in its order because there is one committer. */
+static void commit_done(void *arg, bool ok, const struct err *why)
+{
+    struct commit *c = arg;
+    struct err e = {0};
+    int64_t next;
+
+    if (ok && !apply_batches(c->o, c->part.batches, &next, &e)) {
+        ok = false;
+        why = &e;
+    }
+    c->done(c->arg, ok, why);
+    commit_free(c);
+}
+
+static void commit_send(struct commit *c, offsets_done_fn *done, void *arg)
+{
+    bool keys_ok = buf_ok(&c->key) && buf_ok(&c->value);
+    struct err e = {0};
+
+    c->done = done;
+    c->arg = arg;
+    c->part.batches = batch_end(&c->w);
+    if (keys_ok && c->part.batches.n > 0) {
+        log_append_async(c->o->log, &c->part, 1, commit_done, c);
+        return;
+    }
+    if (!keys_ok || !c->part.batches.p)
+        err_set(&e, ERR_LIMIT, "a commit of a group may have %d bytes", (int)BATCH_MAX);
+    done(arg, e.kind == ERR_NONE, &e);
+    commit_free(c);
+}
+
+void offsets_commit_async(struct offsets *o, struct str group, const struct offset_at *at, size_t count,
+                          offsets_done_fn *done, void *arg)
+{
+    struct commit *c = commit_new(o, group);
+
+    for (size_t i = 0; i < count; i++) {
+        struct offset_at one = at[i];
+
+        if (one.commit_ms == 0)
+            one.commit_ms = now_ms(o);
+        offset_value_write(&c->value, &one);
+        commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_POSITION,
+                                           .group = group,
+                                           .topic = one.topic,
+                                           .partition = one.partition});
+    }
+    commit_send(c, done, arg);
+}
+
+void offsets_put_meta_async(struct offsets *o, struct str group, const struct group_meta *m,
+                            offsets_done_fn *done, void *arg)
+{
+    struct commit *c = commit_new(o, group);
+
+    if (m)
+        group_value_write(&c->value, m);
+    commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_GROUP, .group = group});
+    commit_send(c, done, arg);
+}
+
+/* ---- waiting ---- */
+
+struct latch {
+    struct mutex lock;
+    struct cond cond;
+    size_t left;
+    bool ok;
+    struct err *e;
+};
+
+static void latch_done(void *arg, bool ok, const struct err *why)
+{
+    struct latch *l = arg;
+
+    mutex_lock(&l->lock);
+    if (!ok && l->ok) {
+        l->ok = false;
+        *l->e = *why;
+    }
+    if (--l->left == 0)
+        cond_signal(&l->cond);
+    mutex_unlock(&l->lock);
+}
+
+static void latch_init(struct latch *l, size_t n, struct err *e)
+{
+    *l = (struct latch){.left = n, .ok = true, .e = e};
+    mutex_init(&l->lock);
+    cond_init(&l->cond);
+}
+
+static bool latch_wait(struct latch *l)
+{
+    mutex_lock(&l->lock);
+    while (l->left > 0)
+        cond_wait(&l->cond, &l->lock);
+    mutex_unlock(&l->lock);
+    cond_fini(&l->cond);
+    mutex_fini(&l->lock);
+    return l->ok;
+}
+
+bool offsets_commit(struct offsets *o, struct str group, const struct offset_at *at, size_t count,
+                    struct err *e)
+{
+    struct latch l;
+
+    latch_init(&l, 1, e);
+    offsets_commit_async(o, group, at, count, latch_done, &l);
+    return latch_wait(&l);
+}
+
+/* A batch of tombstones for what `group` has; with a topic, only for its positions there. NULL when there is nothing. */
+static struct commit *forget(struct offsets *o, struct str name, const struct str *topic)
+{
+    const struct group *g = map_get(&o->groups, name);
+    struct commit *c = NULL;
+
+    if (!g)
+        return NULL;
+    for (struct map_it it = {0}; map_next(&g->positions, &it);) {
+        const struct offset_at *at = it.value;
+
+        if (topic && !str_eq(at->topic, *topic))
+            continue;
+        c = c ? c : commit_new(o, name);
+        commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_POSITION,
+                                           .group = name,
+                                           .topic = at->topic,
+                                           .partition = at->partition});
+    }
+    if (!topic && g->meta) {
+        c = c ? c : commit_new(o, name);
+        commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_GROUP, .group = name});
+    }
+    return c;
+}
+
+bool offsets_delete_group(struct offsets *o, struct str group, struct err *e)
+{
+    struct commit *c;
+    struct latch l;
+
+    mutex_lock(&o->lock);
+    c = forget(o, group, NULL);
+    mutex_unlock(&o->lock);
+    if (!c)
+        return true;
+    latch_init(&l, 1, e);
+    commit_send(c, latch_done, &l);
+    return latch_wait(&l);
+}
+
+bool offsets_delete_topic(struct offsets *o, struct str topic, struct err *e)
+{
+    struct commit **all = NULL;
+    size_t n = 0, cap = 0;
+    struct latch l;
+
+    mutex_lock(&o->lock);
+    for (struct map_it it = {0}; map_next(&o->groups, &it);) {
+        struct commit *c = forget(o, it.key, &topic);
+
+        if (c) {
+            MEM_PUSH_ROOM(all, n, cap);
+            all[n++] = c;
+        }
+    }
+    mutex_unlock(&o->lock);
+    latch_init(&l, n, e);
+    for (size_t i = 0; i < n; i++)
+        commit_send(all[i], latch_done, &l);
+    mem_free(all);
+    return latch_wait(&l);
+}
+
+/* ---- read ---- */
+
+static struct offset_at position_copy(const struct offset_at *at, struct arena *a)
+{
+    struct offset_at c = *at;
+
+    c.topic = arena_str(a, at->topic);
+    c.metadata = arena_str(a, at->metadata);
+    return c;
+}
+
+bool offsets_get(struct offsets *o, struct str group, struct str topic, int32_t partition, struct arena *a,
+                 struct offset_at *out)
+{
+    struct buf key = buf_make(64 * KIB);
+    const struct offset_at *at = NULL;
+    const struct group *g;
+
+    position_key(&key, topic, partition);
+    mutex_lock(&o->lock);
+    g = map_get(&o->groups, group);
+    if (g)
+        at = map_get(&g->positions, buf_view(&key));
+    if (at)
+        *out = position_copy(at, a);
+    mutex_unlock(&o->lock);
+    buf_fini(&key);
+    return at != NULL;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct offset_at *x = a, *y = b;
+    int c = str_cmp(x->topic, y->topic);
+
+    return c ? c : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+void offsets_list(struct offsets *o, struct str group, struct arena *a, struct offset_at **out, size_t *count)
+{
+    const struct group *g;
+
+    *out = NULL;
+    *count = 0;
+    mutex_lock(&o->lock);
+    g = map_get(&o->groups, group);
+    if (g) {
+        *out = ARENA_ARRAY(a, struct offset_at, g->positions.n);
+        for (struct map_it it = {0}; map_next(&g->positions, &it);)
+            (*out)[(*count)++] = position_copy(it.value, a);
+    }
+    mutex_unlock(&o->lock);
+    if (*count > 1)
+        qsort(*out, *count, sizeof **out, by_place);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct str *x = a, *y = b;
+
+    return str_cmp(*x, *y);
+}
+
+void offsets_groups(struct offsets *o, struct arena *a, struct str **out, size_t *count)
+{
+    *count = 0;
+    mutex_lock(&o->lock);
+    *out = ARENA_ARRAY(a, struct str, o->groups.n);
+    for (struct map_it it = {0}; map_next(&o->groups, &it);)
+        (*out)[(*count)++] = arena_str(a, it.key);
+    mutex_unlock(&o->lock);
+    if (*count > 1)
+        qsort(*out, *count, sizeof **out, by_name);
+}
+
+bool offsets_get_meta(struct offsets *o, struct str group, struct arena *a, struct group_meta *out)
+{
+    const struct group *g;
+    struct str value = STR_NULL;
+    struct err e;
+
+    mutex_lock(&o->lock);
+    g = map_get(&o->groups, group);
+    if (g && g->meta)
+        value = arena_str(a, str_from(g->meta, g->meta_n));
+    mutex_unlock(&o->lock);
+    return value.p && group_value_read(value, a, out, &e);
+}

@@ -1,0 +1,180 @@
+/*
+ * OffsetCommit and OffsetFetch: positions of groups, kept in group/offsets.h. A commit is answered when it is on disk.
+ */
+#include "base/mem.h"
+#include "group/offsets.h"
+#include "kafka/group.h"
+#include "kafka/kafka_int.h"
+
+struct commit {
+    struct kafka_req *q;
+    struct k_offset_commit_res res;
+    struct offset_at *at;                        // what is committed
+    struct k_offset_commit_res_partition **told; // the answer to each
+    size_t count;
+};
+
+static int16_t check_position(struct kafka_req *q, struct str topic,
+                              const struct k_offset_commit_req_partition *in)
+{
+    struct log_range range;
+
+    if (!log_range(q->k->log, topic, in->partition, &range))
+        return K_UNKNOWN_TOPIC_OR_PARTITION;
+    return in->metadata.n > OFFSETS_METADATA_MAX ? K_OFFSET_METADATA_TOO_LARGE : K_NONE;
+}
+
+static struct commit *plan(struct kafka_req *q, const struct k_offset_commit_req *req, int16_t error)
+{
+    struct commit *c = ARENA_NEW(&q->arena, struct commit);
+    size_t n = 0;
+
+    c->q = q;
+    for (int32_t i = 0; i < req->topics_n; i++)
+        n += (size_t)req->topics[i].partitions_n;
+    c->at = ARENA_ARRAY(&q->arena, struct offset_at, n);
+    c->told = ARENA_ARRAY(&q->arena, struct k_offset_commit_res_partition *, n);
+    c->res.topics = ARENA_ARRAY(&q->arena, struct k_offset_commit_res_topic, (size_t)req->topics_n);
+    c->res.topics_n = req->topics_n;
+    for (int32_t i = 0; i < req->topics_n; i++) {
+        const struct k_offset_commit_req_topic *from = &req->topics[i];
+        struct k_offset_commit_res_topic *to = &c->res.topics[i];
+
+        to->name = from->name;
+        to->partitions_n = from->partitions_n;
+        to->partitions =
+            ARENA_ARRAY(&q->arena, struct k_offset_commit_res_partition, (size_t)from->partitions_n);
+        for (int32_t j = 0; j < from->partitions_n; j++) {
+            const struct k_offset_commit_req_partition *p = &from->partitions[j];
+
+            to->partitions[j].partition = p->partition;
+            to->partitions[j].error = error != K_NONE ? error : check_position(q, from->name, p);
+            if (to->partitions[j].error != K_NONE)
+                continue;
+            c->told[c->count] = &to->partitions[j];
+            c->at[c->count++] = (struct offset_at){.topic = from->name,
+                                                   .partition = p->partition,
+                                                   .leader_epoch = p->leader_epoch,
+                                                   .offset = p->offset,
+                                                   .metadata = p->metadata.p ? p->metadata : STR("")};
+        }
+    }
+    return c;
+}
+
+/* On the committer's thread. */
+static void on_committed(void *arg, bool ok, const struct err *e)
+{
+    struct commit *c = arg;
+
+    for (size_t i = 0; !ok && i < c->count; i++)
+        c->told[i]->error = e->kind == ERR_LIMIT ? K_OFFSET_METADATA_TOO_LARGE : K_COORDINATOR_NOT_AVAILABLE;
+    kafka_reply(c->q, &c->res);
+}
+
+static void commit_home(void *arg)
+{
+    struct kafka_req *q = arg;
+    const struct k_offset_commit_req *req = q->in;
+    struct commit *c = plan(q, req, coord_may_commit(q->k->coord, req));
+
+    if (c->count > 0)
+        offsets_commit_async(q->k->offsets, req->group, c->at, c->count, on_committed, c);
+    else
+        kafka_reply(q, &c->res);
+}
+
+void kafka_offset_commit(struct kafka_req *q, const void *in)
+{
+    (void)in;
+    kafka_go_home(q, commit_home);
+}
+
+/* ---- OffsetFetch ---- */
+
+struct positions {
+    struct k_offset_fetch_res_topic *topics;
+    int32_t n;
+};
+
+static struct k_offset_fetch_res_partition position(const struct offset_at *at, int32_t partition)
+{
+    if (!at)
+        return (struct k_offset_fetch_res_partition){
+            .partition = partition, .offset = -1, .leader_epoch = -1, .metadata = STR("")};
+    return (struct k_offset_fetch_res_partition){.partition = partition,
+                                                 .offset = at->offset,
+                                                 .leader_epoch = at->leader_epoch,
+                                                 .metadata = at->metadata};
+}
+
+static struct positions positions_asked(struct kafka_req *q, struct str group,
+                                        const struct k_offset_fetch_req_topic *in, int32_t n)
+{
+    struct positions p = {ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_topic, (size_t)n), n};
+
+    for (int32_t i = 0; i < n; i++) {
+        struct k_offset_fetch_res_topic *t = &p.topics[i];
+
+        t->name = in[i].name;
+        t->partitions_n = in[i].partitions_n;
+        t->partitions = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_partition, (size_t)t->partitions_n);
+        for (int32_t j = 0; j < t->partitions_n; j++) {
+            struct offset_at at;
+            bool found = offsets_get(q->k->offsets, group, t->name, in[i].partitions[j], &q->arena, &at);
+
+            t->partitions[j] = position(found ? &at : NULL, in[i].partitions[j]);
+        }
+    }
+    return p;
+}
+
+static struct positions positions_all(struct kafka_req *q, struct str group)
+{
+    struct positions p = {NULL, 0};
+    struct offset_at *at;
+    size_t n;
+
+    offsets_list(q->k->offsets, group, &q->arena, &at, &n);
+    p.topics = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_topic, n);
+    for (size_t i = 0; i < n; i++) {
+        struct k_offset_fetch_res_topic *t = p.n > 0 ? &p.topics[p.n - 1] : NULL;
+
+        if (!t || !str_eq(t->name, at[i].topic)) {
+            t = &p.topics[p.n++];
+            t->name = at[i].topic;
+            t->partitions = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_partition, n - i);
+        }
+        t->partitions[t->partitions_n++] = position(&at[i], at[i].partition);
+    }
+    return p;
+}
+
+static struct positions positions_of(struct kafka_req *q, struct str group,
+                                     const struct k_offset_fetch_req_topic *in, int32_t n)
+{
+    return n < 0 ? positions_all(q, group) : positions_asked(q, group, in, n);
+}
+
+/* There are no transactions, so every position is stable (require_stable). */
+void kafka_offset_fetch(struct kafka_req *q, const void *in)
+{
+    const struct k_offset_fetch_req *req = in;
+    struct k_offset_fetch_res res = {.groups_n = req->groups_n};
+    struct positions p;
+
+    if (q->version < 8) {
+        p = positions_of(q, req->group, req->topics, req->topics_n);
+        res.topics = p.topics;
+        res.topics_n = p.n;
+    }
+    res.groups = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_group, (size_t)req->groups_n);
+    for (int32_t i = 0; i < req->groups_n; i++) {
+        const struct k_offset_fetch_req_group *g = &req->groups[i];
+
+        p = positions_of(q, g->group, g->topics, g->topics_n);
+        res.groups[i] =
+            (struct k_offset_fetch_res_group){.group = g->group, .topics = p.topics, .topics_n = p.n};
+    }
+    kafka_reply(q, &res);
+}

@@ -1,0 +1,193 @@
+#include "kafka/conn.h"
+
+#include "base/be.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "kafka/kafka_int.h"
+
+enum {
+    FRAME_LEAST = 10,      // key, version, correlation id, client id
+    PRODUCE_KEY = 0,       //
+    APPENDS_MAX = 16,      // produce requests of one connection that wait for the disk
+    UNSENT_MAX = 16 << 20, // a client that does not read its answers gets no more of them
+    APPEND_BYTES_MAX =
+        64 << 20, // over all connections; more waits outside, one request a connection excepted
+};
+
+struct kafka_conn {
+    struct kafka *k;
+    struct conn *c;
+    struct kafka_req *first, **tail; // begun, in the order they came
+    size_t count;
+    bool paused, stopping;
+};
+
+static void *on_open(struct conn *c, void *arg)
+{
+    struct kafka_conn *kc = MEM_NEW(struct kafka_conn);
+
+    kc->k = arg;
+    kc->c = c;
+    kc->tail = &kc->first;
+    return kc;
+}
+
+/* ---- answers ---- */
+
+static void send_answer(struct kafka_conn *kc, struct kafka_req *q)
+{
+    struct wire_out *o = &q->out;
+    size_t from = 0;
+
+    if (o->splice_count == 0) {
+        conn_send(kc->c, &o->buf);
+        return;
+    }
+    for (size_t i = 0; i < o->splice_count; i++) {
+        struct wire_splice *s = &o->splices[i];
+
+        conn_send_copy(kc->c, str_from(o->buf.p + from, s->at - from));
+        conn_send_file(kc->c, s->piece.fd, s->piece.at, s->piece.n);
+        s->piece.fd = -1;
+        from = s->at;
+    }
+    conn_send_copy(kc->c, str_from(o->buf.p + from, o->buf.n - from));
+}
+
+static void let_go_on(struct kafka_conn *kc)
+{
+    if (kc->stopping && kc->count == 0)
+        conn_close(kc->c);
+    else if (kc->paused && conn_unsent(kc->c) < UNSENT_MAX) {
+        kc->paused = false;
+        conn_resume(kc->c);
+    }
+}
+
+static void on_done(struct kafka_req *q)
+{
+    struct kafka_conn *kc = q->owner;
+
+    if (!kc) {
+        kafka_req_free(q);
+        return;
+    }
+    while (kc->first && kc->first->finished) {
+        q = kc->first;
+        kc->first = q->next;
+        if (!kc->first)
+            kc->tail = &kc->first;
+        kc->count--;
+        if (q->hang_up)
+            conn_close(kc->c);
+        else if (!q->silent)
+            send_answer(kc, q);
+        kafka_req_free(q);
+    }
+    let_go_on(kc);
+}
+
+/* ---- requests ---- */
+
+static bool may_begin(struct kafka_conn *kc, int16_t key)
+{
+    int64_t waiting;
+
+    if (conn_unsent(kc->c) >= UNSENT_MAX)
+        return false;
+    if (kc->count == 0)
+        return true;
+    if (key != PRODUCE_KEY || kc->count >= APPENDS_MAX)
+        return false;
+    for (const struct kafka_req *q = kc->first; q; q = q->next)
+        if (q->api->key != PRODUCE_KEY)
+            return false;
+    mutex_lock(&kc->k->lock);
+    waiting = kc->k->append_bytes;
+    mutex_unlock(&kc->k->lock);
+    return waiting < APPEND_BYTES_MAX;
+}
+
+static size_t on_input(void *state, struct str bytes)
+{
+    struct kafka_conn *kc = state;
+    struct kafka_req *q;
+    struct err e;
+    uint32_t n;
+
+    if (bytes.n < 4)
+        return 0;
+    n = be_get32(bytes.p);
+    if (n < FRAME_LEAST || n > LIMIT_KAFKA_FRAME) {
+        conn_abort(kc->c);
+        return 0;
+    }
+    if (bytes.n - 4 < n)
+        return 0;
+    if (kc->stopping || !may_begin(kc, (int16_t)be_get16(bytes.p + 4))) {
+        kc->paused = true;
+        conn_pause(kc->c);
+        return 0;
+    }
+    q = kafka_req_new(kc->k, str_from(bytes.p + 4, n), conn_peer(kc->c), &e);
+    if (!q) {
+        conn_close(kc->c); // Kafka does the same; the client knows from ApiVersions what it may ask
+        return 4 + (size_t)n;
+    }
+    *kc->tail = q;
+    kc->tail = &q->next;
+    kc->count++;
+    kafka_req_run(q, on_done, kc);
+    return 4 + (size_t)n;
+}
+
+static void on_drained(void *state)
+{
+    let_go_on(state);
+}
+
+static void cancel_parked(struct kafka_conn *kc)
+{
+    for (struct kafka_req *q = kc->first, *next; q; q = next) {
+        next = q->next;
+        if (q->cancel)
+            q->cancel(q);
+    }
+}
+
+static void on_stop(void *state)
+{
+    struct kafka_conn *kc = state;
+
+    kc->stopping = true;
+    cancel_parked(kc);
+    let_go_on(kc);
+}
+
+static void on_closed(void *state)
+{
+    struct kafka_conn *kc = state;
+    struct kafka_req *q = kc->first, *next;
+
+    for (; q; q = next) {
+        void (*cancel)(struct kafka_req *) = q->cancel;
+
+        next = q->next;
+        q->owner = NULL;
+        if (q->finished)
+            kafka_req_free(q);
+        else if (cancel)
+            cancel(q);
+    }
+    mem_free(kc);
+}
+
+const struct net_proto kafka_proto = {
+    .name = "kafka",
+    .input_max = LIMIT_KAFKA_FRAME + 4,
+    .open = on_open,
+    .input = on_input,
+    .drained = on_drained,
+    .stop = on_stop,
+    .closed = on_closed,
+};

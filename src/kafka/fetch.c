@@ -1,0 +1,275 @@
+/*
+ * Fetch: batches as they lie in the log, sent without a copy when there are many bytes.
+ *
+ *     kafka_fetch ──▶ fill ──enough, an error, or no time to wait──▶ answer
+ *                      │  ▲
+ *           too little ▼  │ the end of a partition moved
+ *                     parked ──timer, or the client is gone──▶ fill, answer
+ *
+ * A parked request holds one watch a partition and a timer. The watches call on the committer's thread, where the first posts to
+ * the loop; that one message is awaited before the request ends.
+ */
+#include "base/mem.h"
+#include "kafka/kafka_int.h"
+#include "os/os.h"
+
+#include <stdatomic.h>
+
+enum {
+    FILE_LEAST = 64 << 10, // fewer bytes are read and copied: cheaper than a file in between
+    BYTES_MOST = 64 << 20, // one answer (Kafka: fetch.max.bytes is 55 MB)
+    WAIT_MOST_MS = 5 * 60 * 1000,
+};
+
+struct fetch {
+    struct kafka_req *q;
+    const struct k_fetch_req *req;
+    struct k_fetch_res res;
+    struct arena arena; // what res points to; of one fill
+    int64_t bytes;      // records in res
+    bool error;         // some partition has one: answer at once
+
+    struct timer *timer;
+    struct log_watch *watches;
+    size_t watch_count, partitions;
+    atomic_bool woken; // a message to the loop is on its way
+    bool expired;      // answer with what there is when it comes
+};
+
+/* ---- fill ---- */
+
+static bool by_id(const struct fetch *f)
+{
+    return f->q->version >= 13;
+}
+
+/* The bytes of a small piece, read into the answer's arena; a large one stays a piece. */
+static bool load(struct fetch *f, struct log_piece *piece, struct wire_records *out, struct err *e)
+{
+    struct os *os = f->q->k->os;
+    char *p;
+    bool ok;
+
+    if (piece->n >= FILE_LEAST) {
+        out->piece = *piece;
+        return true;
+    }
+    p = arena_alloc(&f->arena, piece->n);
+    ok = os_read(os, piece->fd, p, piece->n, piece->at, e);
+    os_close(os, piece->fd);
+    out->bytes = str_from(p, ok ? piece->n : 0);
+    return ok;
+}
+
+/*
+ * Records of one partition. At least one batch comes even when it is larger than what was asked for, but only in the first
+ * partition that has any (KIP-74), so that a client always gets on and never gets much more than it wants.
+ */
+static int16_t fill_records(struct fetch *f, struct str topic, const struct k_fetch_req_partition *in,
+                            struct k_fetch_res_partition *out)
+{
+    int64_t most = f->req->max_bytes < BYTES_MOST ? f->req->max_bytes : BYTES_MOST, left = most - f->bytes;
+    struct log_piece piece;
+    struct err e = {0};
+    size_t max;
+
+    if (left > in->max_bytes)
+        left = in->max_bytes;
+    if (left <= 0 && f->bytes > 0)
+        return K_NONE;
+    max = left > 0 ? (size_t)left : 1;
+    if (!log_fetch_piece(f->q->k->log, topic, in->partition, in->offset, max, &piece, &e))
+        return e.kind == ERR_NONE        ? K_NONE
+               : e.kind == ERR_NOT_FOUND ? K_OFFSET_OUT_OF_RANGE
+                                         : kafka_error_of(&e);
+    if (f->bytes > 0 && piece.n > max) {
+        os_close(f->q->k->os, piece.fd);
+        return K_NONE;
+    }
+    if (!load(f, &piece, &out->records, &e))
+        return kafka_error_of(&e);
+    f->bytes += (int64_t)piece.n;
+    return K_NONE;
+}
+
+static int16_t fill_partition(struct fetch *f, const struct log_topic *t, int16_t topic_error,
+                              const struct k_fetch_req_partition *in, struct k_fetch_res_partition *out)
+{
+    struct log_range range;
+    int16_t error;
+
+    *out = (struct k_fetch_res_partition){.partition = in->partition,
+                                          .high_watermark = -1,
+                                          .last_stable_offset = -1,
+                                          .start_offset = -1,
+                                          .preferred_replica = -1,
+                                          .aborted_n = f->req->isolation_level == 1 ? 0 : -1};
+    if (topic_error != K_NONE)
+        return topic_error;
+    if (!log_range(f->q->k->log, t->name, in->partition, &range))
+        return K_UNKNOWN_TOPIC_OR_PARTITION;
+    if ((error = kafka_check_epoch(in->leader_epoch)) != K_NONE)
+        return error;
+    out->high_watermark = out->last_stable_offset = range.end;
+    out->start_offset = range.start;
+    if (in->offset < range.start || in->offset > range.end)
+        return K_OFFSET_OUT_OF_RANGE;
+    return in->offset == range.end ? K_NONE : fill_records(f, t->name, in, out);
+}
+
+static void fill_topic(struct fetch *f, const struct k_fetch_req_topic *in, struct k_fetch_res_topic *out)
+{
+    struct log_topic t;
+    int16_t error = kafka_find_topic(f->q, by_id(f), in->name, &in->id, &t);
+
+    out->name = in->name;
+    out->id = in->id;
+    out->partitions_n = in->partitions_n;
+    out->partitions = ARENA_ARRAY(&f->arena, struct k_fetch_res_partition, (size_t)in->partitions_n);
+    for (int32_t i = 0; i < in->partitions_n; i++) {
+        struct k_fetch_res_partition *p = &out->partitions[i];
+
+        p->error = fill_partition(f, &t, error, &in->partitions[i], p);
+        f->error = f->error || p->error != K_NONE;
+    }
+}
+
+static void fill(struct fetch *f)
+{
+    f->bytes = 0;
+    f->error = false;
+    f->res = (struct k_fetch_res){.topics_n = f->req->topics_n};
+    f->res.topics = ARENA_ARRAY(&f->arena, struct k_fetch_res_topic, (size_t)f->req->topics_n);
+    for (int32_t i = 0; i < f->req->topics_n; i++)
+        fill_topic(f, &f->req->topics[i], &f->res.topics[i]);
+}
+
+/* Gives back what a fill took. */
+static void spill(struct fetch *f)
+{
+    for (int32_t i = 0; i < f->res.topics_n; i++)
+        for (int32_t j = 0; j < f->res.topics[i].partitions_n; j++)
+            if (f->res.topics[i].partitions[j].records.piece.n > 0)
+                os_close(f->q->k->os, f->res.topics[i].partitions[j].records.piece.fd);
+    f->res.topics_n = 0;
+    arena_reset(&f->arena);
+}
+
+/* ---- wait ---- */
+
+static void answer(struct fetch *f)
+{
+    struct kafka_req *q = f->q;
+    struct arena a = f->arena;
+
+    timer_free(f->timer);
+    kafka_reply(q, &f->res); // q and f may be gone now; the answer is encoded
+    arena_fini(&a);
+}
+
+static void on_watch(void *arg);
+
+static void watch(struct fetch *f)
+{
+    f->watch_count = 0;
+    for (int32_t i = 0; i < f->res.topics_n; i++) {
+        const struct k_fetch_res_topic *t = &f->res.topics[i];
+        struct log_topic topic;
+
+        if (kafka_find_topic(f->q, by_id(f), t->name, &t->id, &topic) != K_NONE)
+            continue;
+        for (int32_t j = 0; j < t->partitions_n; j++) {
+            struct log_watch *w = &f->watches[f->watch_count++];
+
+            w->fn = on_watch;
+            w->arg = f;
+            log_watch(f->q->k->log, topic.name, t->partitions[j].partition, t->partitions[j].high_watermark,
+                      w);
+        }
+    }
+}
+
+static void unwatch(struct fetch *f)
+{
+    for (size_t i = 0; i < f->watch_count; i++)
+        log_unwatch(f->q->k->log, &f->watches[i]);
+    f->watch_count = 0;
+}
+
+/* On the loop: some partition's end has moved. */
+static void on_woken(void *arg)
+{
+    struct fetch *f = arg;
+
+    unwatch(f);
+    spill(f);
+    fill(f);
+    if (f->expired || f->error || f->bytes >= f->req->min_bytes) {
+        answer(f);
+        return;
+    }
+    atomic_store(&f->woken, false);
+    watch(f);
+}
+
+static void on_watch(void *arg)
+{
+    struct fetch *f = arg;
+
+    if (!atomic_exchange(&f->woken, true))
+        loop_post(f->q->loop, on_woken, f);
+}
+
+static void expire(struct fetch *f)
+{
+    f->expired = true;
+    unwatch(f);
+    if (!atomic_load(&f->woken))
+        on_woken(f);
+}
+
+static void on_timer(void *arg)
+{
+    expire(arg);
+}
+
+static void on_cancel(struct kafka_req *q)
+{
+    q->cancel = NULL;
+    expire(q->parked);
+}
+
+static void park(struct fetch *f)
+{
+    struct kafka_req *q = f->q;
+    int64_t wait_ms = f->req->max_wait_ms < WAIT_MOST_MS ? f->req->max_wait_ms : WAIT_MOST_MS;
+
+    f->watches = ARENA_ARRAY(&q->arena, struct log_watch, f->partitions);
+    f->timer = timer_new(q->loop, on_timer, f);
+    timer_start(f->timer, wait_ms);
+    q->parked = f;
+    q->cancel = on_cancel;
+    watch(f);
+}
+
+/* Fetch sessions (KIP-227) are declined: session id 0 in every answer, so each request names all it wants. */
+void kafka_fetch(struct kafka_req *q, const void *in)
+{
+    const struct k_fetch_req *req = in;
+    struct fetch *f = ARENA_NEW(&q->arena, struct fetch);
+
+    f->q = q;
+    f->req = req;
+    atomic_init(&f->woken, false);
+    if (req->session_id != 0) {
+        kafka_reply(q, &(struct k_fetch_res){.error = K_FETCH_SESSION_ID_NOT_FOUND});
+        return;
+    }
+    for (int32_t i = 0; i < req->topics_n; i++)
+        f->partitions += (size_t)req->topics[i].partitions_n;
+    fill(f);
+    if (f->error || f->bytes >= req->min_bytes || req->max_wait_ms <= 0 || f->partitions == 0)
+        answer(f);
+    else
+        park(f);
+}

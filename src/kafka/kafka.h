@@ -1,0 +1,56 @@
+/*
+ * kafka: the door for Kafka clients.
+ *
+ * Speaks the Kafka protocol on the log: topics, produce (idempotent too), fetch, consumer groups and committed offsets, and the
+ * parts of administration that clients expect. What it speaks is the table api.def; ApiVersions tells exactly that. Transactions are
+ * not spoken yet: a transactional id is refused.
+ *
+ *     kafka_start(&(struct kafka_options){.os = os, .net = net, .log = log, .offsets = offsets,
+ *                                         .host = "127.0.0.1", .port = 9092, .auto_create = true}, &k, &port, e)
+ *     ...
+ *     net_shut(net, 2000)    no connection is left
+ *     kafka_stop(k)          waits for what is under way; then log and offsets may be closed
+ *     net_stop(net)
+ *
+ * How it works: conn.c cuts frames; request.c finds the row in api.def, reads the body (wire.c, messages.def) and calls the
+ * handler, one function an API in produce.c, fetch.c, metadata.c, topics.c, configs.c, offsets.c and groups.c. A handler answers with
+ * kafka_reply(), at once or later and then from any thread. The coordinator (group.c) is a state machine without
+ * I/O that lives on one loop.
+ *
+ * Threads: a request belongs to its connection's loop; groups belong to loop 0. kafka_start and kafka_stop on no loop's thread.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdint.h>
+
+struct kafka;
+struct log;
+struct net;
+struct offsets;
+struct os;
+
+struct kafka_options {
+    struct os *os;
+    struct net *net;
+    struct log *log;
+    struct offsets *offsets;
+    const char *host; // numeric address to listen on
+    int port;         // 0: any free one
+    bool tls;
+    const char *advertised_host; // what clients are told to connect to; NULL: host
+    int advertised_port;         // 0: the real one
+    bool auto_create;            // asking for a topic's metadata makes it (Kafka: auto.create.topics.enable)
+    int32_t partitions;          // of a topic made without a number; 0: 1 (Kafka: num.partitions)
+    int64_t
+        initial_rebalance_ms; // how long an empty group waits for more members (Kafka: group.initial.rebalance.delay.ms)
+};
+
+/* *port: the one it listens on. */
+bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, struct err *e) MUST_CHECK;
+/* After net_shut(). NULL does nothing. */
+void kafka_stop(struct kafka *k);
+
+/* What clients are told, for people: the usual reason why a client cannot connect. "127.0.0.1:9092" */
+const char *kafka_advertised(const struct kafka *k);

@@ -1,0 +1,164 @@
+/*
+ * kafka_int: what the files of this room share.
+ *
+ * A request (struct kafka_req) is one frame and its answer. It is made and ended on its loop's thread; in between its
+ * handler may hand it to the committer, to a job or to the coordinator, one at a time, and kafka_reply() brings it home. All
+ * memory of a request is in its arena, and it goes when the answer has been sent.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "kafka/kafka.h"
+#include "kafka/messages.h"
+#include "log/log.h"
+#include "net/net.h"
+#include "os/thread.h"
+
+struct coord;
+struct offsets;
+
+enum { KAFKA_NODE_ID = 1, KAFKA_LEADER_EPOCH = 0 };
+
+/* kafka.apache.org/protocol "Error Codes" */
+enum kafka_error {
+    K_UNKNOWN_SERVER_ERROR = -1,
+    K_NONE = 0,
+    K_OFFSET_OUT_OF_RANGE = 1,
+    K_CORRUPT_MESSAGE = 2,
+    K_UNKNOWN_TOPIC_OR_PARTITION = 3,
+    K_MESSAGE_TOO_LARGE = 10,
+    K_OFFSET_METADATA_TOO_LARGE = 12,
+    K_COORDINATOR_NOT_AVAILABLE = 15,
+    K_INVALID_TOPIC = 17,
+    K_INVALID_REQUIRED_ACKS = 21,
+    K_ILLEGAL_GENERATION = 22,
+    K_INCONSISTENT_GROUP_PROTOCOL = 23,
+    K_INVALID_GROUP_ID = 24,
+    K_UNKNOWN_MEMBER_ID = 25,
+    K_INVALID_SESSION_TIMEOUT = 26,
+    K_REBALANCE_IN_PROGRESS = 27,
+    K_UNSUPPORTED_VERSION = 35,
+    K_TOPIC_ALREADY_EXISTS = 36,
+    K_INVALID_PARTITIONS = 37,
+    K_INVALID_REPLICATION_FACTOR = 38,
+    K_INVALID_REPLICA_ASSIGNMENT = 39,
+    K_INVALID_CONFIG = 40,
+    K_INVALID_REQUEST = 42,
+    K_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
+    K_OUT_OF_ORDER_SEQUENCE_NUMBER = 45,
+    K_INVALID_PRODUCER_EPOCH = 47,
+    K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
+    K_KAFKA_STORAGE_ERROR = 56,
+    K_GROUP_ID_NOT_FOUND = 69,
+    K_FETCH_SESSION_ID_NOT_FOUND = 70,
+    K_FENCED_LEADER_EPOCH = 74,
+    K_UNKNOWN_LEADER_EPOCH = 75,
+    K_UNSUPPORTED_COMPRESSION_TYPE = 76,
+    K_MEMBER_ID_REQUIRED = 79,
+    K_GROUP_MAX_SIZE_REACHED = 81,
+    K_FENCED_INSTANCE_ID = 82,
+    K_INVALID_RECORD = 87,
+    K_UNKNOWN_TOPIC_ID = 100,
+};
+
+struct kafka {
+    struct os *os;
+    struct net *net;
+    struct log *log;
+    struct offsets *offsets;
+    char *host; // as clients are told
+    int port;
+    char *advertised; // host:port
+    char *cluster_id;
+    bool auto_create;
+    int32_t partitions;
+    int64_t initial_rebalance_ms;
+    struct loop *home; // groups and their timer belong to it
+    struct coord *coord;
+    struct timer *group_timer;
+    int64_t group_due_ms; // what the timer is set to
+    bool groups_closed;   // on the home loop
+
+    struct mutex lock; // over the rest
+    struct cond idle;
+    size_t busy;          // requests alive, and groups being stored
+    int64_t append_bytes; // of produce requests that wait for the log
+};
+
+struct kafka_req;
+
+/* One row of api.def. */
+struct kafka_api {
+    const char *name;
+    int16_t key, told, first, last, flexible;
+    const struct wire_msg *req, *res;
+    void (*handler)(struct kafka_req *q, const void *in);
+};
+
+struct kafka_req {
+    struct kafka *k;
+    struct loop *loop;
+    const struct kafka_api *api;
+    int16_t version;
+    bool flexible;
+    int32_t correlation;
+    struct str client_id;
+    const char *client_host;
+    struct arena arena;
+    char *frame; // the request's bytes; what was read points into them
+    size_t frame_n;
+    void *in; // the decoded body
+
+    struct wire_out out;               // the answer's frame
+    bool silent;                       // no answer is sent (acks=0)
+    bool hang_up;                      // close the connection instead of answering
+    bool finished;                     // done() was called
+    void (*done)(struct kafka_req *q); // the owner's, on the loop
+    void *owner;
+    struct kafka_req *next; // of the owner's queue
+
+    void (*cancel)(struct kafka_req *q); // set while parked: the client is gone, answer soon
+    void *parked;
+};
+
+/* ---- request.c ---- */
+
+/*
+ * A request from one frame (copied), on the loop's thread; peer is "address:port". NULL with e: the frame is nothing that can be answered, close the
+ * connection. The owner then calls kafka_req_run(); done(q) is called once, perhaps from inside that; then kafka_req_free().
+ */
+struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, const char *peer, struct err *e);
+void kafka_req_run(struct kafka_req *q, void (*done)(struct kafka_req *q), void *owner);
+void kafka_req_free(struct kafka_req *q);
+
+/* Ends a request with its answer, from any thread; `res` is the API's k_..._res. */
+void kafka_reply(struct kafka_req *q, const void *res);
+/* Ends it without an answer. hang_up: the connection is closed. */
+void kafka_reply_none(struct kafka_req *q, bool hang_up);
+
+/* ---- api.c ---- */
+
+const struct kafka_api *kafka_api(int16_t key); // NULL: not spoken
+#define X(NAME, key, message, told, first, last, flexible, handler) \
+    void handler(struct kafka_req *q, const void *in);
+#include "kafka/api.def"
+#undef X
+
+/* The code for an error of the log. */
+int16_t kafka_error_of(const struct err *e);
+/* A topic by name or, from the versions that have ids, by id: K_NONE and *t, or why there is none. */
+int16_t kafka_find_topic(struct kafka_req *q, bool by_id, struct str name, const struct log_uuid *id,
+                         struct log_topic *t);
+bool kafka_topic_name_ok(struct str name); // Kafka's rules for names, before the disk is asked
+/* K_NONE when a client may speak of this leader epoch (-1: it does not say). */
+int16_t kafka_check_epoch(int32_t epoch);
+
+/* ---- groups.c ---- */
+
+void kafka_groups_start(struct kafka *k); // loads what was stored
+void kafka_groups_stop(struct kafka *k);  // answers all who wait; waits until requests and stores have ended
+/* fn(q) on the loop that groups belong to. */
+void kafka_go_home(struct kafka_req *q, void (*fn)(void *q));
+/* For what is under way without a request: kafka_groups_stop() waits for it. */
+void kafka_busy(struct kafka *k, int by);

@@ -1,0 +1,224 @@
+#include "base/mem.h"
+#include "group/offsets.h"
+#include "kafka/kafka_int.h"
+#include "log/batch.h"
+
+enum { ZSTD_FIRST_VERSION = 7 };
+
+struct produce {
+    struct kafka_req *q;
+    struct k_produce_res res;
+    struct log_part_write *parts;          // what may be appended
+    struct k_produce_res_partition **told; // the answer to each
+    size_t count;
+    int64_t bytes;
+    int16_t acks;
+    bool failed;
+};
+
+static void refuse(struct kafka_req *q, struct k_produce_res_partition *res, int16_t error, const char *text)
+{
+    res->error = error;
+    res->base_offset = res->append_time_ms = res->start_offset = -1;
+    res->error_message = arena_str(&q->arena, str_of(text));
+}
+
+/* ---- what may be kept ---- */
+
+/* Compaction keeps the last record of each key, so each must have one (Kafka: INVALID_RECORD since 2.4). */
+static bool all_have_keys(struct str batch, struct err *e)
+{
+    struct arena a = {0};
+    struct batch_reader r;
+    struct record rec;
+    bool keys = true;
+
+    batch_open(&r, &a, batch);
+    while (keys && batch_next(&r, &rec))
+        keys = rec.key.p != NULL;
+    if (keys)
+        keys = batch_ok(&r, e);
+    else
+        err_set(e, ERR_INVALID, "a compacted topic takes no records without a key");
+    arena_fini(&a);
+    return keys;
+}
+
+static int16_t check_code(const struct err *e)
+{
+    return e->kind == ERR_LIMIT     ? K_MESSAGE_TOO_LARGE
+           : e->kind == ERR_CORRUPT ? K_CORRUPT_MESSAGE
+                                    : K_INVALID_RECORD;
+}
+
+/* What a broker asks of a batch before it keeps it; K_NONE when it may be kept. */
+static int16_t check_batch(struct kafka_req *q, const struct log_topic *t, struct str bytes, struct err *e)
+{
+    struct batch_header h;
+    int64_t records;
+
+    if (!batch_check(bytes, (size_t)t->settings.max_message_bytes, &records, e))
+        return check_code(e);
+    if (!batch_header(bytes, &h) || (size_t)h.length + 12 != bytes.n) {
+        err_set(e, ERR_INVALID, "a produce request has exactly one record batch a partition");
+        return K_INVALID_RECORD;
+    }
+    if (h.attributes & BATCH_TRANSACTIONAL) {
+        err_set(e, ERR_UNSUPPORTED, "transactions are not supported");
+        return K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    }
+    if ((h.attributes & BATCH_CODEC) == BATCH_ZSTD && q->version < ZSTD_FIRST_VERSION) {
+        err_set(e, ERR_UNSUPPORTED, "zstd needs produce version 7");
+        return K_UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    if (t->settings.compact && !all_have_keys(bytes, e))
+        return check_code(e);
+    return K_NONE;
+}
+
+/* ---- append ---- */
+
+static int16_t append_code(enum err_kind why)
+{
+    switch (why) {
+    case ERR_INVALID:
+        return K_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    case ERR_DENIED:
+        return K_INVALID_PRODUCER_EPOCH;
+    case ERR_NOT_FOUND:
+        return K_UNKNOWN_TOPIC_OR_PARTITION;
+    case ERR_BAD_INPUT:
+        return K_INVALID_RECORD;
+    default:
+        return (int16_t)err_kafka(why);
+    }
+}
+
+static void add_bytes(struct kafka *k, int64_t n)
+{
+    mutex_lock(&k->lock);
+    k->append_bytes += n;
+    mutex_unlock(&k->lock);
+}
+
+static void answer(struct produce *p)
+{
+    if (p->acks == 0)
+        kafka_reply_none(p->q, p->failed); // a closed connection is the only way to tell (as Kafka does)
+    else
+        kafka_reply(p->q, &p->res);
+}
+
+/* On the committer's thread. */
+static void on_appended(void *arg, bool ok, const struct err *e)
+{
+    struct produce *p = arg;
+
+    for (size_t i = 0; i < p->count; i++) {
+        const struct log_part_write *w = &p->parts[i];
+        struct k_produce_res_partition *res = p->told[i];
+        enum err_kind why = ok ? w->refused : e->kind;
+
+        if (why == ERR_NONE) {
+            res->base_offset = w->base_offset;
+            res->append_time_ms = w->append_time_ms;
+            res->start_offset = w->start_offset;
+        } else {
+            refuse(p->q, res, append_code(why), ok ? err_text(why) : e->msg);
+            p->failed = true;
+        }
+    }
+    add_bytes(p->q->k, -p->bytes);
+    answer(p);
+}
+
+/* Either refuses a partition or adds it to the parts. */
+static void take_partition(struct produce *p, const struct k_produce_req_partition *in, struct str name,
+                           const struct log_topic *t, struct k_produce_res_partition *res)
+{
+    struct str bytes = in->records.bytes;
+    struct err e = {0};
+    int16_t error;
+
+    res->partition = in->partition;
+    res->append_time_ms = res->start_offset = -1;
+    if (!t || in->partition < 0 || in->partition >= t->partitions) {
+        refuse(p->q, res, K_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic or partition");
+    } else if (str_is(name, OFFSETS_TOPIC)) {
+        refuse(p->q, res, K_INVALID_TOPIC, "only the group coordinator writes " OFFSETS_TOPIC);
+    } else if ((error = check_batch(p->q, t, bytes, &e)) != K_NONE) {
+        refuse(p->q, res, error, e.msg);
+    } else {
+        p->told[p->count] = res;
+        p->parts[p->count++] =
+            (struct log_part_write){.topic = name, .partition = in->partition, .batches = bytes};
+        p->bytes += (int64_t)bytes.n;
+        return;
+    }
+    p->failed = true;
+}
+
+static struct produce *plan(struct kafka_req *q, const struct k_produce_req *in)
+{
+    struct produce *p = ARENA_NEW(&q->arena, struct produce);
+    size_t n = 0;
+
+    p->q = q;
+    p->acks = in->acks;
+    for (int32_t i = 0; i < in->topics_n; i++)
+        n += (size_t)in->topics[i].partitions_n;
+    p->parts = ARENA_ARRAY(&q->arena, struct log_part_write, n);
+    p->told = ARENA_ARRAY(&q->arena, struct k_produce_res_partition *, n);
+    p->res.topics = ARENA_ARRAY(&q->arena, struct k_produce_res_topic, (size_t)in->topics_n);
+    p->res.topics_n = in->topics_n;
+    for (int32_t i = 0; i < in->topics_n; i++) {
+        const struct k_produce_req_topic *from = &in->topics[i];
+        struct k_produce_res_topic *to = &p->res.topics[i];
+        struct log_topic t;
+        bool found = log_find_topic(q->k->log, from->name, &q->arena, &t);
+
+        to->name = from->name;
+        to->partitions_n = from->partitions_n;
+        to->partitions = ARENA_ARRAY(&q->arena, struct k_produce_res_partition, (size_t)from->partitions_n);
+        for (int32_t j = 0; j < from->partitions_n; j++)
+            take_partition(p, &from->partitions[j], from->name, found ? &t : NULL, &to->partitions[j]);
+    }
+    return p;
+}
+
+static void refuse_all(struct kafka_req *q, const struct k_produce_req *in, int16_t error, const char *text)
+{
+    struct produce *p = plan(q, in);
+
+    for (int32_t i = 0; i < p->res.topics_n; i++)
+        for (int32_t j = 0; j < p->res.topics[i].partitions_n; j++)
+            refuse(q, &p->res.topics[i].partitions[j], error, text);
+    p->failed = true;
+    answer(p);
+}
+
+/*
+ * acks=1 and acks=all are the same here: there is one copy, and it is on disk before the answer. acks=0 is written just
+ * so, only nobody is told. A partition that is refused does not hold up the others.
+ */
+void kafka_produce(struct kafka_req *q, const void *in)
+{
+    const struct k_produce_req *req = in;
+    struct produce *p;
+
+    if (req->transactional_id.p) {
+        refuse_all(q, req, K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not supported");
+        return;
+    }
+    if (req->acks < -1 || req->acks > 1) {
+        refuse_all(q, req, K_INVALID_REQUIRED_ACKS, "acks is 0, 1 or all");
+        return;
+    }
+    p = plan(q, req);
+    if (p->count == 0) {
+        answer(p);
+        return;
+    }
+    add_bytes(q->k, p->bytes);
+    log_append_some_async(q->k->log, p->parts, p->count, on_appended, p);
+}

@@ -1,0 +1,281 @@
+/*
+ * CreateTopics, DeleteTopics, DescribeConfigs. The first two are jobs: they wait for the disk.
+ */
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "group/offsets.h"
+#include "kafka/config.h"
+#include "kafka/kafka_int.h"
+
+enum { PARTITIONS_MAX = 10000 };
+
+bool kafka_topic_name_ok(struct str name)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+              c == '_' || c == '-'))
+            return false;
+    }
+    return name.n >= 1 && name.n <= LIMIT_NAME && !str_is(name, ".") && !str_is(name, "..");
+}
+
+/* ---- CreateTopics ---- */
+
+/* An assignment can only say what is so: every partition on this broker, numbered without gaps. */
+static bool assignments_ok(const struct k_create_topics_req_topic *t)
+{
+    for (int32_t i = 0; i < t->assignments_n; i++) {
+        const struct k_create_topics_req_assignment *a = &t->assignments[i];
+
+        if (a->brokers_n != 1 || a->brokers[0] != KAFKA_NODE_ID || a->partition < 0 ||
+            a->partition >= t->assignments_n)
+            return false;
+        for (int32_t j = 0; j < i; j++)
+            if (t->assignments[j].partition == a->partition)
+                return false;
+    }
+    return t->partitions == -1 && t->replication == -1;
+}
+
+/* What is asked for, or the code and the text of why it cannot be. */
+static int16_t plan_topic(struct kafka *k, const struct k_create_topics_req_topic *in, int32_t *partitions,
+                          struct log_settings *s, struct err *e)
+{
+    *partitions = in->assignments_n > 0  ? in->assignments_n
+                  : in->partitions == -1 ? k->partitions
+                                         : in->partitions;
+    if (!kafka_topic_name_ok(in->name)) {
+        err_set(e, ERR_INVALID, "a topic's name is 1 to %d of a-z A-Z 0-9 . _ -, and not . or ..",
+                LIMIT_NAME);
+        return K_INVALID_TOPIC;
+    }
+    if (in->assignments_n > 0 && (in->assignments_n > PARTITIONS_MAX || !assignments_ok(in))) {
+        err_set(
+            e, ERR_INVALID,
+            "replicas can only be assigned to broker %d, for partitions 0, 1, ..., without numbers beside",
+            KAFKA_NODE_ID);
+        return K_INVALID_REPLICA_ASSIGNMENT;
+    }
+    if (*partitions < 1 || *partitions > PARTITIONS_MAX) {
+        err_set(e, ERR_INVALID, "a topic has 1 to %d partitions, not %d", PARTITIONS_MAX, *partitions);
+        return K_INVALID_PARTITIONS;
+    }
+    if (in->replication != 1 && in->replication != -1) {
+        err_set(e, ERR_INVALID, "there is one broker, so the replication factor is 1, not %d",
+                in->replication);
+        return K_INVALID_REPLICATION_FACTOR;
+    }
+    log_settings_default(k->log, s);
+    for (int32_t i = 0; i < in->configs_n; i++)
+        if (!kafka_config_set(k, s, in->configs[i].name, in->configs[i].value, e))
+            return K_INVALID_CONFIG;
+    return K_NONE;
+}
+
+static int16_t make_topic(struct kafka_req *q, const struct k_create_topics_req_topic *in, int32_t partitions,
+                          const struct log_settings *s, struct err *e)
+{
+    const struct k_create_topics_req *req = q->in;
+    struct log_topic t;
+
+    if (log_find_topic(q->k->log, in->name, &q->arena, &t)) {
+        err_set(e, ERR_CONFLICT, "topic %.*s is there already", STR_ARG(in->name));
+        return K_TOPIC_ALREADY_EXISTS;
+    }
+    if (req->validate_only || log_create_topic(q->k->log, in->name, partitions, s, e))
+        return K_NONE;
+    return kafka_error_of(e);
+}
+
+static void describe_made(struct kafka_req *q, const struct log_settings *s,
+                          struct k_create_topics_res_topic *out)
+{
+    struct config_entry *c;
+    struct log_topic t;
+    size_t n;
+
+    kafka_config_of_topic(q->k, s, &q->arena, &c, &n);
+    out->configs = ARENA_ARRAY(&q->arena, struct k_create_topics_res_config, n);
+    out->configs_n = (int32_t)n;
+    for (size_t i = 0; i < n; i++)
+        out->configs[i] = (struct k_create_topics_res_config){
+            .name = str_of(c[i].name),
+            .value = c[i].value,
+            .read_only = c[i].read_only,
+            .source = str_eq(c[i].value, c[i].otherwise) ? CONFIG_DEFAULT : CONFIG_OF_TOPIC};
+    if (log_find_topic(q->k->log, out->name, &q->arena, &t))
+        out->id = t.id;
+}
+
+static void create_one(struct kafka_req *q, const struct k_create_topics_req_topic *in, bool twice,
+                       struct k_create_topics_res_topic *out)
+{
+    struct log_settings s;
+    int32_t partitions;
+    struct err e = {0};
+
+    *out = (struct k_create_topics_res_topic){
+        .name = in->name, .partitions = -1, .replication = -1, .configs_n = -1};
+    if (twice) {
+        out->error = K_INVALID_REQUEST;
+        err_set(&e, ERR_INVALID, "the request names this topic twice");
+    }
+    if (out->error == K_NONE)
+        out->error = plan_topic(q->k, in, &partitions, &s, &e);
+    if (out->error == K_NONE)
+        out->error = make_topic(q, in, partitions, &s, &e);
+    if (out->error != K_NONE) {
+        out->error_message = arena_str(&q->arena, str_of(e.msg));
+        return;
+    }
+    out->partitions = partitions;
+    out->replication = 1;
+    describe_made(q, &s, out);
+}
+
+static void create_topics(void *arg)
+{
+    static char once, twice;
+    struct map names = {0};
+    struct kafka_req *q = arg;
+    const struct k_create_topics_req *req = q->in;
+    struct k_create_topics_res res = {.topics_n = req->topics_n};
+
+    res.topics = ARENA_ARRAY(&q->arena, struct k_create_topics_res_topic, (size_t)req->topics_n);
+    for (int32_t i = 0; i < req->topics_n; i++)
+        map_put(&names, req->topics[i].name, map_get(&names, req->topics[i].name) ? &twice : &once);
+    for (int32_t i = 0; i < req->topics_n; i++)
+        create_one(q, &req->topics[i], map_get(&names, req->topics[i].name) == &twice, &res.topics[i]);
+    map_fini(&names);
+    kafka_reply(q, &res);
+}
+
+void kafka_create_topics(struct kafka_req *q, const void *in)
+{
+    (void)in;
+    job_run(q->k->net, create_topics, NULL, q);
+}
+
+/* ---- DeleteTopics ---- */
+
+static void delete_one(struct kafka_req *q, struct str name, const struct log_uuid *id,
+                       struct k_delete_topics_res_topic *out)
+{
+    struct log_topic t;
+    struct err e = {0};
+
+    *out = (struct k_delete_topics_res_topic){.name = name, .id = *id};
+    out->error = kafka_find_topic(q, !name.p, name, id, &t);
+    if (out->error != K_NONE) {
+        out->error_message = STR("there is no such topic");
+        return;
+    }
+    out->name = t.name;
+    out->id = t.id;
+    if (str_is(t.name, OFFSETS_TOPIC)) {
+        out->error = K_INVALID_REQUEST;
+        out->error_message = STR("the offsets of all groups are in it");
+    } else if (!log_delete_topic(q->k->log, t.name, &e) || !offsets_delete_topic(q->k->offsets, t.name, &e)) {
+        out->error = kafka_error_of(&e);
+        out->error_message = arena_str(&q->arena, str_of(e.msg));
+    }
+}
+
+static void delete_topics(void *arg)
+{
+    static const struct log_uuid none = {{0}};
+    struct kafka_req *q = arg;
+    const struct k_delete_topics_req *req = q->in;
+    bool by_name = q->version < 6;
+    struct k_delete_topics_res res = {.topics_n = by_name ? req->names_n : req->topics_n};
+
+    res.topics = ARENA_ARRAY(&q->arena, struct k_delete_topics_res_topic, (size_t)res.topics_n);
+    for (int32_t i = 0; i < res.topics_n; i++)
+        delete_one(q, by_name ? req->names[i] : req->topics[i].name, by_name ? &none : &req->topics[i].id,
+                   &res.topics[i]);
+    kafka_reply(q, &res);
+}
+
+void kafka_delete_topics(struct kafka_req *q, const void *in)
+{
+    (void)in;
+    job_run(q->k->net, delete_topics, NULL, q);
+}
+
+/* ---- DescribeConfigs ---- */
+
+enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 }; // ConfigResource.java
+
+static bool is_asked(const struct k_describe_configs_req_resource *r, const char *name)
+{
+    for (int32_t i = 0; i < r->keys_n; i++)
+        if (str_is(r->keys[i], name))
+            return true;
+    return r->keys_n < 0;
+}
+
+static void tell(struct kafka_req *q, const struct config_entry *c, int8_t set,
+                 struct k_describe_configs_res_config *out)
+{
+    const struct k_describe_configs_req *req = q->in;
+    bool is_default = str_eq(c->value, c->otherwise);
+    struct k_describe_configs_res_synonym *s =
+        ARENA_ARRAY(&q->arena, struct k_describe_configs_res_synonym, 2);
+
+    *out = (struct k_describe_configs_res_config){.name = str_of(c->name),
+                                                  .value = c->value,
+                                                  .read_only = c->read_only,
+                                                  .source = is_default ? CONFIG_DEFAULT : set,
+                                                  .synonyms = s,
+                                                  .type = c->type};
+    if (req->documentation)
+        out->documentation = str_of(c->sentence);
+    if (!req->synonyms)
+        return;
+    if (!is_default)
+        s[out->synonyms_n++] = (struct k_describe_configs_res_synonym){str_of(c->name), c->value, set};
+    if (c->otherwise.p)
+        s[out->synonyms_n++] = (struct k_describe_configs_res_synonym){
+            str_of(c->broker_name ? c->broker_name : c->name), c->otherwise, CONFIG_DEFAULT};
+}
+
+static void describe_one(struct kafka_req *q, const struct k_describe_configs_req_resource *in,
+                         struct k_describe_configs_res_resource *out)
+{
+    struct config_entry *all = NULL;
+    struct log_topic t;
+    size_t n = 0;
+
+    *out = (struct k_describe_configs_res_resource){.type = in->type, .name = in->name};
+    if (in->type == RESOURCE_BROKER && (in->name.n == 0 || str_is(in->name, "1"))) {
+        kafka_config_of_broker(q->k, &q->arena, &all, &n);
+    } else if (in->type == RESOURCE_TOPIC) {
+        out->error = kafka_find_topic(q, false, in->name, NULL, &t);
+        if (out->error == K_NONE)
+            kafka_config_of_topic(q->k, &t.settings, &q->arena, &all, &n);
+        else
+            out->error_message = STR("there is no such topic");
+    } else {
+        out->error = K_INVALID_REQUEST;
+        out->error_message = STR("only topics and broker 1 have settings that can be told");
+    }
+    out->configs = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_config, n);
+    for (size_t i = 0; i < n; i++)
+        if (is_asked(in, all[i].name))
+            tell(q, &all[i], in->type == RESOURCE_TOPIC ? CONFIG_OF_TOPIC : CONFIG_OF_BROKER,
+                 &out->configs[out->configs_n++]);
+}
+
+void kafka_describe_configs(struct kafka_req *q, const void *in)
+{
+    const struct k_describe_configs_req *req = in;
+    struct k_describe_configs_res res = {.resources_n = req->resources_n};
+
+    res.resources = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_resource, (size_t)req->resources_n);
+    for (int32_t i = 0; i < req->resources_n; i++)
+        describe_one(q, &req->resources[i], &res.resources[i]);
+    kafka_reply(q, &res);
+}
