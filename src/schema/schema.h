@@ -92,7 +92,7 @@ enum schema_code schema_add(struct schema_store *s, struct str subject, const st
                             struct schema_version *out,
                             struct err *e) MUST_CHECK; // out: subject, version, id
 
-/* Schema of an id in a, and the lowest version of a subject that has it (deleted ones only when there is no other); false when there is no such id. */
+/* Schema of an id, in a; subject and version are not filled in. False when there is no such id. */
 bool schema_by_id(struct schema_store *s, int id, struct arena *a, struct schema_version *out);
 /* Texts of all that t refers to, those needed first, in a: what avro_parse_with() takes. */
 enum schema_code schema_known(struct schema_store *s, const struct schema_text *t, struct arena *a,
@@ -108,9 +108,9 @@ enum schema_which { SCHEMA_LIVE, SCHEMA_LIVE_AND_DELETED, SCHEMA_DELETED_ONLY };
 /* Names by byte order, those that start with prefix. */
 void schema_subjects(struct schema_store *s, struct str prefix, enum schema_which which, struct arena *a,
                      struct str **out, size_t *count);
-/* Versions of a subject, or with subject null of all subjects, ascending. A subject without any is SCHEMA_NO_SUBJECT. */
-enum schema_code schema_versions(struct schema_store *s, struct str subject, enum schema_which which,
-                                 struct arena *a, struct schema_version **out, size_t *count) MUST_CHECK;
+/* Versions of a subject, or with subject null of all subjects by name, ascending. False when there is none. */
+bool schema_versions(struct schema_store *s, struct str subject, enum schema_which which, struct arena *a,
+                     struct schema_version **out, size_t *count);
 /* The versions that have an id. False when there is no such id. */
 bool schema_id_versions(struct schema_store *s, int id, bool deleted_too, struct arena *a,
                         struct schema_version **out, size_t *count);
