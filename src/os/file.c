@@ -270,3 +270,13 @@ bool os_disk_free(const char *path, int64_t *free_bytes, int64_t *total_bytes, s
     *total_bytes = (int64_t)(v.f_blocks * v.f_frsize);
     return true;
 }
+
+char *os_full_path(const char *path, struct err *e)
+{
+    char *full = realpath(path, NULL);
+
+    if (!full)
+        (void)(errno == ENOENT ? err_set_at(e, ERR_NOT_FOUND, errno, ERR_HERE, "there is no %s", path)
+                               : err_sys(e, "%s", path));
+    return full;
+}

@@ -74,6 +74,9 @@ bool os_read_file(struct os *os, const char *path, size_t max, struct arena *a, 
 /* Replaces path durably: temporary file beside it, fdatasync, rename, fsync of the folder. Either the old or the new is there. */
 bool os_replace_file(struct os *os, const char *path, struct str content, struct err *e) MUST_CHECK;
 
+/* The absolute path without links of what is there, yours to mem_free(); NULL and e (ERR_NOT_FOUND) when nothing is. */
+char *os_full_path(const char *path, struct err *e);
+
 /* Makes the folder and those above it. Present ones are fine. */
 bool os_make_dirs(struct os *os, const char *path, struct err *e) MUST_CHECK;
 /* Names in a folder without . and .., sorted by bytes, in a. */
@@ -82,6 +85,12 @@ bool os_list(struct os *os, const char *path, struct arena *a, struct str **name
 bool os_remove_tree(struct os *os, const char *path, struct err *e) MUST_CHECK; // an absent one is fine
 /* Bytes free on the file system of path for us, and its size. */
 bool os_disk_free(const char *path, int64_t *free_bytes, int64_t *total_bytes, struct err *e) MUST_CHECK;
+
+/*
+ * Makes the file, writes our pid into it and holds it locked until the descriptor is closed or the process ends. -1 and
+ * ERR_CONFLICT, with the pid of who has it, when it is locked already (by this process too).
+ */
+int os_lock_file(const char *path, struct err *e) MUST_CHECK;
 
 /* ---- this process ---- */
 

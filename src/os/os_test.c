@@ -4,7 +4,9 @@
 #include "base/test.h"
 #include "os/fault.h"
 #include "os/tempdir.h"
+
 #include "os/thread.h"
+#include <unistd.h>
 
 #include <fcntl.h>
 
@@ -100,6 +102,26 @@ TEST(threads_meet_at_a_condition)
         thread_join(&t[i]);
     cond_fini(&c.changed);
     mutex_fini(&c.lock);
+}
+
+TEST(a_lock_is_held_once)
+{
+    char lock_dir[TEMPDIR_MAX], path[300], pid[40];
+    struct err e;
+    int fd;
+
+    OK(tempdir_make(lock_dir));
+    (void)snprintf(path, sizeof path, "%s/lock", lock_dir);
+    (void)snprintf(pid, sizeof pid, "with pid %d", (int)getpid());
+    fd = os_lock_file(path, &e);
+    OK(fd >= 0);
+    OK(os_lock_file(path, &e) == -1 && e.kind == ERR_CONFLICT && strstr(e.msg, pid) != NULL);
+    os_close(os_real(), fd);
+    fd = os_lock_file(path, &e);
+    OK(fd >= 0);
+    os_close(os_real(), fd);
+    OK(os_lock_file("/nonexistent/lock", &e) == -1 && e.kind == ERR_IO);
+    OK(os_remove_tree(os_real(), lock_dir, &e));
 }
 
 TEST(the_process_can_be_asked)

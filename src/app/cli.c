@@ -1,0 +1,191 @@
+#include "app/cli.h"
+
+#include "app/app.h"
+#include "base/mem.h"
+#include "obs/obs.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum { WORDS_MAX = 64 };
+
+static bool verb_help(struct words *w, struct err *e);
+static bool verb_version(struct words *w, struct err *e);
+
+static const struct verb {
+    const char *name, *args, *sentence;
+    bool (*run)(struct words *w, struct err *e);
+} verbs[] = {
+    {"up",      "[FOLDER] [--set NAME=VALUE]...", "Run the project of a folder (default: this one).", verb_up     },
+    {"status",  "[FOLDER] [--json]",              "What runs, where, how fast and how far behind.",   verb_status },
+    {"init",    "NAME [FOLDER]",                  "Make a project from an example: storefront.",      verb_init   },
+    {"version", "[--json]",                       "Say which tarn this is.",                          verb_version},
+    {"help",    "[settings [--markdown]]",        "Say this, or explain every setting of tarn.yaml.", verb_help   },
+};
+
+/* ---- words ---- */
+
+static void take_out(struct words *w, const char **v, size_t at, size_t n)
+{
+    memmove(v + at, v + at + n, (w->n - at - n) * sizeof *v);
+    w->n -= n;
+}
+
+bool cli_flag(struct words *w, const char *name)
+{
+    const char **v = (const char **)(uintptr_t)w->v; // cli_main's own array
+
+    for (size_t i = 0; i < w->n; i++) {
+        if (str_is(str_of(v[i]), name)) {
+            take_out(w, v, i, 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cli_values(struct words *w, const char *name, const char **out, size_t max, size_t *count)
+{
+    const char **v = (const char **)(uintptr_t)w->v;
+    size_t len = strlen(name);
+
+    *count = 0;
+    for (size_t i = 0; i < w->n;) {
+        bool joined = strncmp(v[i], name, len) == 0 && v[i][len] == '=', alone = strcmp(v[i], name) == 0;
+        if (!joined && !alone) {
+            i++;
+            continue;
+        }
+        if ((alone && i + 1 == w->n) || *count == max)
+            return false;
+        out[(*count)++] = joined ? v[i] + len + 1 : v[i + 1];
+        take_out(w, v, i, joined ? 1 : 2);
+    }
+    return true;
+}
+
+bool cli_rest(const struct words *w, size_t most, struct err *e)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->v[i][0] == '-' && w->v[i][1])
+            return err_set(e, ERR_BAD_INPUT, "tarn %s does not know %s", w->verb, w->v[i]);
+    if (w->n > most)
+        return err_set(e, ERR_BAD_INPUT, "tarn %s: '%s' is one word too many", w->verb, w->v[most]);
+    return true;
+}
+
+/* ---- asking a running tarn ---- */
+
+bool cli_ask(const char *folder, struct fetch *f, const char *path, struct arena *a, struct fetch_answer *out,
+             struct err *e)
+{
+    const char *console;
+    const char *said;
+    json_t *root;
+
+    if (!run_file_console(folder, a, &console, e))
+        return false;
+    f->url = arena_fmt(a, "%s%s", console, path);
+    if (!fetch(f, a, out, e))
+        return err_wrap(e, "the tarn of this project does not answer");
+    if (out->status < 400)
+        return true;
+    root = json_loadb(out->body.p, out->body.n, 0, NULL);
+    said = json_string_value(json_object_get(root, "error"));
+    (void)err_set(e, ERR_REMOTE, "%s", said ? said : arena_fmt(a, "%s answered %d", f->url, out->status));
+    json_decref(root);
+    return false;
+}
+
+/* ---- help and version ---- */
+
+static void print(struct buf *b)
+{
+    (void)fwrite(b->p, 1, b->n, stdout);
+    buf_fini(b);
+}
+
+static void usage(FILE *out)
+{
+    (void)fprintf(out, "tarn runs a data platform of one project folder in one process.\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        (void)fprintf(out, "  tarn %-8s%-32s%s\n", verbs[i].name, verbs[i].args, verbs[i].sentence);
+    (void)fprintf(out, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
+}
+
+static bool verb_help(struct words *w, struct err *e)
+{
+    bool markdown = cli_flag(w, "--markdown");
+    struct buf b = buf_make(1 << 20);
+
+    if (!cli_rest(w, 1, e))
+        return false;
+    if (w->n == 0) {
+        usage(stdout);
+        return true;
+    }
+    if (!str_is(str_of(w->v[0]), "settings"))
+        return err_set(e, ERR_BAD_INPUT, "there is help about: settings");
+    if (markdown)
+        conf_markdown(&b);
+    else
+        conf_help(&b);
+    print(&b);
+    return true;
+}
+
+static bool verb_version(struct words *w, struct err *e)
+{
+    bool as_json = cli_flag(w, "--json");
+
+    if (!cli_rest(w, 0, e))
+        return false;
+    (void)printf(as_json ? "{\"version\":\"%s\"}\n" : "tarn %s\n", TARN_VERSION);
+    return true;
+}
+
+/* ---- main ---- */
+
+static int finish(const struct verb *verb, bool ok, const struct err *e)
+{
+    if (fflush(stdout) != 0 && ok) {
+        (void)fprintf(stderr, "tarn: the output could not be written\n");
+        return 1;
+    }
+    if (ok)
+        return 0;
+    (void)fprintf(stderr, "tarn: %s\n", e->msg);
+    if (e->kind != ERR_BAD_INPUT)
+        return 1;
+    (void)fprintf(stderr, "usage: tarn %s %s\n", verb->name, verb->args);
+    return 2;
+}
+
+int cli_main(int argc, char **argv)
+{
+    const char *v[WORDS_MAX], *name = argc > 1 ? argv[1] : "help";
+    struct words w = {.v = v};
+    struct err e = {0};
+
+    obs_catch_crashes();
+    if (argc > WORDS_MAX) {
+        (void)fprintf(stderr, "tarn: more than %d words\n", WORDS_MAX - 2);
+        return 2;
+    }
+    for (int i = 2; i < argc; i++)
+        v[w.n++] = argv[i];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+        if (strcmp(name, verbs[i].name) == 0) {
+            w.verb = name;
+            bool ok = verbs[i].run(&w, &e);
+            return finish(&verbs[i], ok, &e);
+        }
+    }
+    (void)fprintf(stderr, "tarn: there is no verb '%s'\n\n", name);
+    usage(stderr);
+    return 2;
+}

@@ -1,0 +1,218 @@
+/*
+ * The parts of the program in the order of their start. Each has a few lines here, that give a room what it needs from
+ * settings and from the parts before it.
+ */
+#include "app/app_int.h"
+#include "app/migrate.h"
+#include "app/postgres.h"
+#include "base/mem.h"
+#include "console/console.h"
+#include "ingest/ingest.h"
+#include "net/net.h"
+#include "object/object.h"
+#include "obs/obs.h"
+#include "os/os.h"
+
+/* ---- network ---- */
+
+static bool start_net(struct app *app, struct err *e)
+{
+    return net_start(&(struct net_options){.conn_max = (unsigned)app->s.listen_connections}, &app->net, e);
+}
+
+static void stop_net(struct app *app)
+{
+    net_stop(app->net);
+    app->net = NULL;
+}
+
+/* ---- PostgreSQL: begins while other parts start, and is waited for by the first that needs it ---- */
+
+static void run_postgres(void *arg)
+{
+    struct app *app = arg;
+    struct postgres_options o = {
+        .os = app->os,
+        .net = app->net,
+        .data_dir = app->data,
+        .port = (int)app->s.postgres_port,
+        .user = app->s.postgres_user,
+        .password = app->s.postgres_password,
+        .database = app->s.postgres_database,
+    };
+
+    app->postgres_ok = postgres_start(&o, &app->postgres, &app->postgres_err);
+}
+
+static bool begin_postgres(struct app *app, struct err *e)
+{
+    (void)e;
+    if (app->s.postgres_url[0]) {
+        app->conninfo = app->s.postgres_url;
+        app->role[ROLE_postgres].state = "external";
+        return true;
+    }
+    app->postgres_starting = true;
+    thread_start(&app->postgres_thread, "pg-start", run_postgres, app);
+    return true;
+}
+
+static void join_postgres(struct app *app)
+{
+    if (app->postgres_starting)
+        thread_join(&app->postgres_thread);
+    app->postgres_starting = false;
+}
+
+static void stop_postgres(struct app *app)
+{
+    join_postgres(app);
+    if (app->postgres_ok)
+        postgres_stop(app->postgres);
+    app->postgres_ok = false;
+    app->postgres = NULL;
+}
+
+static const char *get_env(void *arg, const char *name)
+{
+    return conf_env_get(arg, name);
+}
+
+static bool migrate(struct app *app, struct err *e)
+{
+    struct migrate_options o = {
+        .os = app->os,
+        .dir = arena_fmt(&app->arena, "%s/migrations", app->folder),
+        .conninfo = app->conninfo,
+        .env = get_env,
+        .env_arg = &app->env,
+    };
+    struct migrate_result result;
+
+    if (!migrate_run(&o, &result, e))
+        return false;
+    app->migrations_applied = result.applied;
+    if (result.applied > 0)
+        obs_info("app", "migrations ran applied=%d present=%d", result.applied, result.present);
+    return true;
+}
+
+static bool start_database(struct app *app, struct err *e)
+{
+    int64_t began_ns = app->os->now_ns(app->os);
+    bool ok;
+
+    if (app->postgres_starting) {
+        join_postgres(app);
+        if (!app->postgres_ok) {
+            *e = app->postgres_err;
+            return false;
+        }
+        app->conninfo = arena_fmt(&app->arena, "%s", postgres_conninfo(app->postgres));
+        role_up(app, ROLE_postgres, postgres_port(app->postgres));
+        app->role[ROLE_postgres].host = "127.0.0.1";
+    }
+    ok = !app->conninfo || migrate(app, e);
+    app->waited_ms += (app->os->now_ns(app->os) - began_ns) / 1000000;
+    return ok;
+}
+
+/* ---- objects ---- */
+
+static bool make_bucket(struct app *app, const char *name, struct err *e)
+{
+    bool there;
+
+    return bucket_exists(app->blobs, str_of(name), &there, e) &&
+           (there || bucket_create(app->blobs, str_of(name), e));
+}
+
+static bool start_objects(struct app *app, struct err *e)
+{
+    if (!object_open_local(app->os, arena_fmt(&app->arena, "%s/objects", app->data), &app->blobs, e))
+        return false;
+    for (size_t i = 0; i < app->s.buckets.n; i++)
+        if (!make_bucket(app, app->s.buckets.v[i], e))
+            return err_wrap(e, "buckets: %s", app->s.buckets.v[i]);
+    return true;
+}
+
+static void stop_objects(struct app *app)
+{
+    object_close(app->blobs);
+    app->blobs = NULL;
+}
+
+/* ---- doors ---- */
+
+static void write_settings(void *arg, struct buf *out)
+{
+    conf_json(&((struct app *)arg)->s, out);
+}
+
+static bool start_console(struct app *app, struct err *e)
+{
+    struct console_env env = {
+        .net = app->net,
+        .host = app->s.listen_host,
+        .port = (int)app->s.console_port,
+        .status = app_status,
+        .settings = write_settings,
+        .arg = app,
+    };
+    int port;
+
+    if (!console_start(&env, &app->console, &port, e))
+        return false;
+    role_up(app, ROLE_console, port);
+    return true;
+}
+
+static void stop_console(struct app *app)
+{
+    console_free(app->console);
+    app->console = NULL;
+}
+
+static bool start_ingest(struct app *app, struct err *e)
+{
+    struct ingest_options o = {
+        .os = app->os,
+        .net = app->net,
+        .host = app->s.listen_host,
+        .port = (int)app->s.ingest_port,
+        .conninfo = app->conninfo,
+        .seed = (uint64_t)app->s.ingest_seed,
+    };
+
+    if (!app->conninfo) { // what it makes up goes to the database
+        app->role[ROLE_ingest].state = "off";
+        return true;
+    }
+    if (!ingest_start(&o, &app->ingest, e))
+        return false;
+    role_up(app, ROLE_ingest, ingest_port(app->ingest));
+    return true;
+}
+
+static void quiet_ingest(struct app *app)
+{
+    if (app->ingest)
+        ingest_stop(app->ingest);
+}
+
+static void stop_ingest(struct app *app)
+{
+    ingest_free(app->ingest);
+    app->ingest = NULL;
+}
+
+const struct part parts[] = {
+    {"network",  NO_ROLE,       start_net,      NULL,         stop_net     },
+    {"postgres", ROLE_postgres, begin_postgres, NULL,         stop_postgres},
+    {"objects",  NO_ROLE,       start_objects,  NULL,         stop_objects },
+    {"console",  ROLE_console,  start_console,  NULL,         stop_console },
+    {"database", NO_ROLE,       start_database, NULL,         NULL         },
+    {"ingest",   ROLE_ingest,   start_ingest,   quiet_ingest, stop_ingest  },
+};
+const unsigned part_count = ARRAY_LEN(parts);

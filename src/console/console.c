@@ -1,0 +1,114 @@
+#include "console/console.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/http.h"
+#include "obs/obs.h"
+
+struct console {
+    struct console_env env;
+};
+
+#define ANSWER_MAX (16 * MIB)
+
+static const char json[] = "application/json";
+
+static void answer_json(struct http_req *q, console_json_fn *fn)
+{
+    struct console *c = q->arg;
+    struct buf b = buf_make(ANSWER_MAX);
+
+    fn(c->env.arg, &b);
+    if (buf_ok(&b)) {
+        http_answer_buf(q, 200, json, &b);
+        return;
+    }
+    buf_fini(&b);
+    http_answer(q, 500, json, STR("{\"error\":\"the answer is too large\"}"));
+}
+
+static void get_status(struct http_req *q)
+{
+    answer_json(q, ((struct console *)q->arg)->env.status);
+}
+
+static void get_settings(struct http_req *q)
+{
+    answer_json(q, ((struct console *)q->arg)->env.settings);
+}
+
+static void get_metrics(struct http_req *q)
+{
+    struct buf b = buf_make(ANSWER_MAX);
+
+    obs_metrics(&b);
+    if (buf_ok(&b)) {
+        http_answer_buf(q, 200, "text/plain; version=0.0.4; charset=utf-8", &b);
+        return;
+    }
+    buf_fini(&b);
+    http_answer(q, 500, json, STR("{\"error\":\"the answer is too large\"}"));
+}
+
+static void get_health(struct http_req *q)
+{
+    http_answer(q, 200, json, STR("{\"status\":\"ok\"}"));
+}
+
+static void not_found(struct http_req *q)
+{
+    http_answer(q, 404, json, STR("{\"error\":\"there is nothing at this path\"}"));
+}
+
+static void wrong_method(struct http_req *q)
+{
+    http_set(q, "Allow", str_of(q->user));
+    http_answer(q, 405, json, STR("{\"error\":\"not with this method\"}"));
+}
+
+static const struct {
+    const char *method, *path;
+    struct http_route route;
+} endpoints[] = {
+    {"GET", "/api/status",   {.run = get_status}  },
+    {"GET", "/api/settings", {.run = get_settings}},
+    {"GET", "/metrics",      {.run = get_metrics} },
+    {"GET", "/health",       {.run = get_health}  },
+};
+
+static const struct http_route *head(struct http_req *q, void *arg)
+{
+    static const struct http_route none = {.run = not_found}, other = {.run = wrong_method};
+    struct str method = str_is(q->method, "HEAD") ? STR("GET") : q->method;
+    const struct http_route *route = &none;
+
+    (void)arg;
+    for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
+        if (!str_is(q->path, endpoints[i].path))
+            continue;
+        if (str_is(method, endpoints[i].method))
+            return &endpoints[i].route;
+        q->user = arena_fmt(q->arena, "%s", endpoints[i].method);
+        route = &other;
+    }
+    return route;
+}
+
+bool console_start(const struct console_env *env, struct console **out, int *port, struct err *e)
+{
+    struct console *c = MEM_NEW(struct console);
+
+    c->env = *env;
+    if (!http_listen(env->net, env->host, env->port, false, &(struct http_server){"console", head, c}, port,
+                     e)) {
+        mem_free(c);
+        return false;
+    }
+    *out = c;
+    return true;
+}
+
+void console_free(struct console *c)
+{
+    mem_free(c);
+}

@@ -1,0 +1,95 @@
+"""The command line: start, status, stop, and what it says when something is wrong."""
+import json
+import os
+import signal
+import socket
+import subprocess
+
+from conftest import TARN, request, wait_for
+
+
+def run(*args, cwd=None):
+    return subprocess.run([TARN, *map(str, args)], capture_output=True, text=True, timeout=60, cwd=cwd)
+
+
+def test_status_tells_roles_and_memory(tarn):
+    status = tarn.status()
+    assert status["ready"] and status["pid"] == tarn.process.pid
+    assert status["ready_ms"] >= 0 and status["memory"]["rss_bytes"] > 0
+    assert {r["name"] for r in status["roles"]} >= {"console", "ingest", "kafka", "registry", "connect", "s3", "postgres"}
+    assert "console" in tarn.run("status", tarn.folder).stdout
+
+
+def test_console_endpoints(tarn):
+    assert request("GET", tarn.url("console", "/health")) == (200, {"status": "ok"})
+    status, body = request("GET", tarn.url("console", "/metrics"))
+    assert status == 200 and b"# TYPE tarn_net_connections gauge" in body
+    assert request("GET", tarn.url("console", "/nothing"))[0] == 404
+    assert request("POST", tarn.url("console", "/health"))[0] == 405
+    settings = request("GET", tarn.url("console", "/api/settings"))[1]
+    assert settings["postgres.database"] == "storefront" and "s3.secret_key" not in settings
+
+
+def test_starts_again_after_a_kill(tarn):
+    tarn.kill()
+    tarn.start()
+    assert tarn.status()["ready"]
+
+
+def test_second_tarn_on_a_project_is_refused(tarn):
+    done = run("up", tarn.folder)
+    assert done.returncode == 1
+    assert f"locked by the process with pid {tarn.process.pid}" in done.stderr
+
+
+def test_taken_port_names_port_owner_and_setting(project):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        one = project(settings={"console": {"port": port}, "postgres": {"port": "off"}})
+        done = run("up", one.folder)
+    assert done.returncode == 1
+    assert f"port {port} of 127.0.0.1 is taken by" in done.stderr and f"(pid {os.getpid()})" in done.stderr
+    assert "console.port" in done.stderr
+
+
+def test_wrong_settings_stop_the_start(project):
+    one = project(settings={"kafka": {"prot": 1}})
+    done = run("up", one.folder)
+    assert done.returncode == 1 and "did you mean kafka.port" in done.stderr
+    assert not (one.folder / "data").exists()
+
+
+def test_wrong_usage_is_status_2(tmp_path):
+    assert run("fly").returncode == 2
+    assert run("up", "--wings").returncode == 2
+    assert run("up", "a", "b").returncode == 2
+    assert run("up", "--set").returncode == 2
+    assert run("up", tmp_path).returncode == 1
+    assert run("status", tmp_path).returncode == 1
+    assert run("version").stdout.startswith("tarn ")
+    assert json.loads(run("version", "--json").stdout)["version"]
+    assert run().returncode == 0
+
+
+def test_init_makes_a_project(tmp_path):
+    assert run("init", "storefront", tmp_path / "shop").returncode == 0
+    assert (tmp_path / "shop/migrations/V1__storefront_tables.sql").exists()
+    again = run("init", "storefront", tmp_path / "shop")
+    assert again.returncode == 1 and "is a project already" in again.stderr
+    none = run("init", "nothing", tmp_path / "x")
+    assert none.returncode == 1 and "storefront" in none.stderr
+
+
+def test_no_status_without_a_tarn(project):
+    done = project().run("status", ".", check=False)
+    assert done.returncode == 1 and "no tarn runs on" in done.stderr
+
+
+def test_interrupt_stops_it_cleanly(tarn):
+    process = tarn.process
+    process.send_signal(signal.SIGINT)
+    assert wait_for(lambda: process.poll() is not None, "tarn to stop") and process.returncode == 0
+    assert not (tarn.folder / "data/tarn.run").exists()
+    tarn.process = None
