@@ -1,7 +1,11 @@
 /* The connectors there are: a row each. */
 #include "connect/connect.h"
 
+/* Each is defined in its own folder, which stands above this one. */
+extern const struct connector_class postgres_class;
+
 static const struct connector_class *const classes[] = {
+    &postgres_class,
     NULL,
 };
 
