@@ -60,6 +60,7 @@ struct app {
     int migrations_applied;
     struct blobs *blobs;
     struct ingest *ingest;
+    struct s3 *s3;
     struct console *console;
 };
 

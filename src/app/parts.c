@@ -12,6 +12,7 @@
 #include "object/object.h"
 #include "obs/obs.h"
 #include "os/os.h"
+#include "s3/s3.h"
 
 /* ---- network ---- */
 
@@ -145,6 +146,31 @@ static void stop_objects(struct app *app)
 
 /* ---- doors ---- */
 
+static bool start_s3(struct app *app, struct err *e)
+{
+    struct s3_options o = {
+        .os = app->os,
+        .net = app->net,
+        .blobs = app->blobs,
+        .host = app->s.listen_host,
+        .port = (int)app->s.s3_port,
+        .access_key = app->s.s3_access_key,
+        .secret_key = app->s.s3_secret_key,
+        .region = app->s.s3_region,
+    };
+
+    if (!s3_start(&o, &app->s3, e))
+        return false;
+    role_up(app, ROLE_s3, s3_port(app->s3));
+    return true;
+}
+
+static void stop_s3(struct app *app)
+{
+    s3_free(app->s3);
+    app->s3 = NULL;
+}
+
 static void write_settings(void *arg, struct buf *out)
 {
     conf_json(&((struct app *)arg)->s, out);
@@ -211,6 +237,7 @@ const struct part parts[] = {
     {"network",  NO_ROLE,       start_net,      NULL,         stop_net     },
     {"postgres", ROLE_postgres, begin_postgres, NULL,         stop_postgres},
     {"objects",  NO_ROLE,       start_objects,  NULL,         stop_objects },
+    {"s3",       ROLE_s3,       start_s3,       NULL,         stop_s3      },
     {"console",  ROLE_console,  start_console,  NULL,         stop_console },
     {"database", NO_ROLE,       start_database, NULL,         NULL         },
     {"ingest",   ROLE_ingest,   start_ingest,   quiet_ingest, stop_ingest  },

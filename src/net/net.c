@@ -110,11 +110,12 @@ void net_shut(struct net *net, int64_t grace_ms)
     listeners_close(net);
     for (unsigned i = 0; i < net->loops; i++)
         loop_call(&net->loop[i], shut_loop, &net->loop[i]);
-    if (wait_conns(net, grace_ms))
-        return;
-    for (unsigned i = 0; i < net->loops; i++)
-        loop_call(&net->loop[i], abort_loop, &net->loop[i]);
-    (void)wait_conns(net, -1);
+    if (!wait_conns(net, grace_ms)) {
+        for (unsigned i = 0; i < net->loops; i++)
+            loop_call(&net->loop[i], abort_loop, &net->loop[i]);
+        (void)wait_conns(net, -1);
+    }
+    jobs_drain(&net->jobs); // those of requests that are over still call their handlers
 }
 
 static void stop_loop(void *arg)

@@ -33,7 +33,8 @@ struct net_options {
 
 bool net_start(const struct net_options *o, struct net **net, struct err *e) MUST_CHECK;
 /*
- * No connection is left and no protocol is called any more when it returns: what a protocol points to may be freed then.
+ * No connection and no job is left and no protocol or handler is called any more when it returns: what they point to may be
+ * freed then (but http_defer()red requests are still to be resumed).
  * Connections get grace_ms to finish (net_proto.stop), then they are cut. Not from a loop or job thread; nor is net_stop.
  */
 void net_shut(struct net *net, int64_t grace_ms);
