@@ -69,11 +69,6 @@ bool batch_crc_ok(struct str one)
     return be_get32(one.p + AT_CRC) == crc32c(0, one.p + AT_ATTRIBUTES, one.n - AT_ATTRIBUTES);
 }
 
-static void set_crc(uint8_t *one, size_t n)
-{
-    be_put32(one + AT_CRC, crc32c(0, one + AT_ATTRIBUTES, n - AT_ATTRIBUTES));
-}
-
 /* What is wrong with a header that a client sent, or NULL. The rules are those of Kafka's LogValidator. */
 static const char *why_refused(const struct batch_header *h)
 {
@@ -119,17 +114,20 @@ bool batch_check(struct str bytes, size_t max_bytes, int64_t *records, struct er
     return true;
 }
 
-void batch_set_offset(uint8_t *one, int64_t base_offset, int32_t leader_epoch)
+void batch_set_offset(uint8_t *head, int64_t base_offset, int32_t leader_epoch)
 {
-    be_put64(one, (uint64_t)base_offset);
-    be_put32(one + AT_EPOCH, (uint32_t)leader_epoch);
+    be_put64(head, (uint64_t)base_offset);
+    be_put32(head + AT_EPOCH, (uint32_t)leader_epoch);
 }
 
-void batch_set_append_time(uint8_t *one, size_t n, int64_t time_ms)
+void batch_set_append_time(uint8_t *head, struct str records, int64_t time_ms)
 {
-    be_put16(one + AT_ATTRIBUTES, be_get16(one + AT_ATTRIBUTES) | BATCH_APPEND_TIME);
-    be_put64(one + AT_MAX_TIME, (uint64_t)time_ms);
-    set_crc(one, n);
+    uint32_t crc;
+
+    be_put16(head + AT_ATTRIBUTES, be_get16(head + AT_ATTRIBUTES) | BATCH_APPEND_TIME);
+    be_put64(head + AT_MAX_TIME, (uint64_t)time_ms);
+    crc = crc32c(0, head + AT_ATTRIBUTES, BATCH_HEADER - AT_ATTRIBUTES);
+    be_put32(head + AT_CRC, crc32c(crc, records.p, records.n));
 }
 
 /* ---- writing ---- */
@@ -141,6 +139,7 @@ void batch_begin(struct batch_writer *w, size_t max_bytes)
     buf_zero(&w->buf, BATCH_HEADER);
     w->count = 0;
     w->codec = BATCH_NONE;
+    w->base_offset = 0;
     w->producer_id = -1;
     w->producer_epoch = -1;
     w->base_sequence = -1;
@@ -215,7 +214,7 @@ struct str batch_end(struct batch_writer *w)
     if (w->count == 0)
         return STR("");
     p = b->p;
-    be_put64(p, 0);
+    be_put64(p, (uint64_t)w->base_offset);
     be_put32(p + AT_LENGTH, (uint32_t)(b->n - AT_EPOCH));
     be_put32(p + AT_EPOCH, 0);
     p[AT_MAGIC] = 2;
@@ -227,7 +226,7 @@ struct str batch_end(struct batch_writer *w)
     be_put16(p + AT_PRODUCER_EPOCH, (uint16_t)w->producer_epoch);
     be_put32(p + AT_SEQUENCE, (uint32_t)w->base_sequence);
     be_put32(p + AT_COUNT, (uint32_t)w->count);
-    set_crc(p, b->n);
+    be_put32(p + AT_CRC, crc32c(0, p + AT_ATTRIBUTES, b->n - AT_ATTRIBUTES));
     return buf_view(b);
 }
 

@@ -76,9 +76,9 @@ bool batch_check(struct str bytes, size_t max_bytes, int64_t *records, struct er
 /* Checksum of one whole batch (see batch_cut). */
 bool batch_crc_ok(struct str one);
 
-/* In place, for who keeps batches; `one` is a whole batch. The second makes the checksum anew. */
-void batch_set_offset(uint8_t *one, int64_t base_offset, int32_t leader_epoch);
-void batch_set_append_time(uint8_t *one, size_t n, int64_t time_ms);
+/* In place, for who keeps batches: a header, and what follows it. The second makes the checksum anew. */
+void batch_set_offset(uint8_t *head, int64_t base_offset, int32_t leader_epoch);
+void batch_set_append_time(uint8_t *head, struct str records, int64_t time_ms);
 
 struct batch_writer {
     struct buf buf;
@@ -87,6 +87,7 @@ struct batch_writer {
     int32_t count;
     /* May be set between batch_begin, which resets them to none, and batch_end. */
     enum batch_codec codec;
+    int64_t base_offset; // 0: the log sets it
     int64_t producer_id;
     int16_t producer_epoch;
     int32_t base_sequence;

@@ -198,7 +198,7 @@ TEST(append_time_rules_over_the_records_own)
     struct batch_reader r;
     struct record rec;
 
-    batch_set_append_time(w._packed.p, s.n, 1234567890123);
+    batch_set_append_time(w._packed.p, str_from(s.p + BATCH_HEADER, s.n - BATCH_HEADER), 1234567890123);
     OK(checked(s, MIB) == ERR_NONE);
     batch_open(&r, &a, s);
     for (int i = 0; i < 10; i++)

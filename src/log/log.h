@@ -147,7 +147,10 @@ bool log_range(struct log *l, struct str topic, int32_t partition,
  */
 bool log_fetch(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
                struct buf *out, struct err *e) MUST_CHECK;
-/* Where the same bytes lie, for sending them without a copy: an open descriptor (yours to close), position, length. False and n = 0 at the end. */
+/*
+ * Where the same bytes lie, for sending them without a copy: an open descriptor (yours to close), position, length. They were checked.
+ * False with n = 0 and e->kind ERR_NONE at the end.
+ */
 struct log_piece {
     int fd;
     int64_t at;

@@ -260,6 +260,15 @@ bool os_remove_tree(struct os *os, const char *path, struct err *e)
     return ok;
 }
 
+int os_dup(int fd, struct err *e)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (copy < 0)
+        (void)err_sys(e, "duplicate a descriptor");
+    return copy;
+}
+
 bool os_disk_free(const char *path, int64_t *free_bytes, int64_t *total_bytes, struct err *e)
 {
     struct statvfs v;

@@ -26,10 +26,7 @@ int os_lock_file(const char *path, struct err *e)
         return -1;
     }
     int n = snprintf(pid, sizeof pid, "%d", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
-        (void)err_sys(e, "write %s", path);
-        (void)close(fd);
-        return -1;
-    }
+    if (pwrite(fd, pid, (size_t)n, 0) == n) // the pid is for people: a full disk keeps nobody from starting
+        (void)(ftruncate(fd, n) == 0);
     return fd;
 }

@@ -1,0 +1,402 @@
+/*
+ * The checkpoint: what is certain in the segments, so that the journal before it can go.
+ *
+ * The committer makes the snapshot between two groups; the checkpointer's thread syncs the segments that were written
+ * since the last one, then replaces the file. Only then a journal file that ends at or before it is free.
+ */
+#include "base/mem.h"
+#include "base/rd.h"
+#include "log/log_int.h"
+
+#include <assert.h>
+#include <fcntl.h>
+
+enum { RESERVE_BYTES = 1 << 20 };
+
+/* ---- files replaced as a whole, on a full disk too ---- */
+
+bool file_replace(struct log *l, const char *name, const struct buf *content, struct err *e)
+{
+    struct arena a = {0};
+    const char *path = arena_fmt(&a, "%s/%s", l->dir, name);
+    bool ok;
+
+    assert(buf_ok(content));
+    ok = os_replace_file(l->os, path, buf_view(content), e);
+    if (!ok && e->kind == ERR_FULL && l->os->unlink(l->os, arena_fmt(&a, "%s/reserve", l->dir)) == 0)
+        ok = os_replace_file(l->os, path, buf_view(content), e);
+    arena_fini(&a);
+    return ok;
+}
+
+void reserve_make(struct log *l)
+{
+    struct arena a = {0};
+    const char *path = arena_fmt(&a, "%s/reserve", l->dir);
+    struct err ignored; // no room now, perhaps later
+    int fd;
+
+    if (!os_exists(l->os, path)) {
+        fd = os_open(l->os, path, O_WRONLY | O_CREAT, &ignored);
+        if (fd >= 0 && l->os->fallocate(l->os, fd, 0, RESERVE_BYTES) != 0)
+            (void)l->os->unlink(l->os, path);
+        os_close(l->os, fd);
+    }
+    arena_fini(&a);
+}
+
+/* ---- the snapshot ---- */
+
+static void put_producers(struct buf *b, struct producers *ps, int64_t now)
+{
+    producer_expire(ps, now);
+    buf_i32(b, (int32_t)ps->by_id.n);
+    for (struct map_it it = {0}; map_next(&ps->by_id, &it);) {
+        const struct producer *p = it.value;
+
+        buf_i64(b, p->id);
+        buf_i16(b, p->epoch);
+        buf_i64(b, p->last_ms);
+        buf_u8(b, p->n);
+        for (int i = 0; i < p->n; i++) {
+            buf_i32(b, p->b[i].first);
+            buf_i32(b, p->b[i].last);
+            buf_i64(b, p->b[i].offset);
+        }
+    }
+}
+
+static void take_dirty(struct check *c, struct part *p, struct seg *s)
+{
+    if (!s->dirty)
+        return;
+    s->dirty = false;
+    MEM_PUSH_ROOM(c->dirty, c->n, c->cap);
+    c->dirty[c->n++] = (struct dirty){part_ref(p), seg_ref(s), s->closed};
+}
+
+/* REQUIRES part.lock. */
+static bool put_part(struct check *c, struct part *p, int64_t now)
+{
+    struct buf *b = &c->bytes;
+    size_t n;
+
+    if (p->end == 0 && p->seg_n == 0 && p->producers.by_id.n == 0)
+        return false;
+    buf_put(b, p->topic->id.b, sizeof p->topic->id.b);
+    buf_i32(b, p->index);
+    buf_i64(b, p->start);
+    buf_i64(b, p->end);
+    buf_i64(b, p->clean_to);
+    n = p->seg_n && p->segs[p->seg_n - 1]->size == 0 ? p->seg_n - 1 : p->seg_n; // an empty one is made again
+    buf_i32(b, (int32_t)n);
+    for (size_t i = 0; i < n; i++) {
+        buf_i64(b, p->segs[i]->base);
+        buf_i64(b, p->segs[i]->size);
+        buf_i64(b, p->segs[i]->max_ts);
+        buf_i64(b, p->segs[i]->created_ms);
+        take_dirty(c, p, p->segs[i]);
+    }
+    put_producers(b, &p->producers, now);
+    return true;
+}
+
+/* By the committer, between groups: what is published is all there is. */
+static void snapshot(struct log *l, bool last)
+{
+    struct check *c = &l->check;
+    struct arena a = {0};
+    size_t count, at;
+    struct part **parts = parts_all(l, &a, &count);
+    int32_t written = 0;
+    int64_t now = now_ms(l);
+
+    c->bytes.max = SIZE_MAX / 2;
+    buf_reset(&c->bytes);
+    c->seq = l->journal.next - 1;
+    file_begin(&c->bytes, "tarnckpt");
+    buf_i64(&c->bytes, (int64_t)c->seq);
+    buf_i32(&c->bytes, l->journal.cur);
+    buf_i64(&c->bytes, l->journal.pos);
+    buf_i64(&c->bytes, last ? (int64_t)l->run : 0);
+    at = c->bytes.n;
+    buf_i32(&c->bytes, 0);
+    for (size_t i = 0; i < count; i++) {
+        mutex_lock(&parts[i]->lock);
+        written += put_part(c, parts[i], now);
+        mutex_unlock(&parts[i]->lock);
+        part_unref(parts[i]);
+    }
+    buf_set_i32(&c->bytes, at, written);
+    file_end(&c->bytes);
+    arena_fini(&a);
+}
+
+bool check_create(struct log *l, struct err *e)
+{
+    bool ok;
+
+    l->journal.next = 1;
+    snapshot(l, false);
+    ok = file_replace(l, "checkpoint", &l->check.bytes, e);
+    buf_fini(&l->check.bytes);
+    return ok;
+}
+
+/* ---- writing it ---- */
+
+/* The file's content, with the size it was cut to if it is closed, and its name. */
+static bool sync_seg(struct log *l, const struct dirty *d, struct err *e)
+{
+    struct arena a = {0};
+    bool ok, fresh;
+    int fd;
+
+    mutex_lock(&d->part->lock);
+    fd = d->seg->wfd;
+    fresh = d->seg->fresh;
+    mutex_unlock(&d->part->lock);
+    assert(fd >= 0); // it was written to, and is not closed before it was synced
+    ok = d->closed ? l->os->fsync(l->os, fd) == 0 || err_sys(e, "sync to disk") : os_sync(l->os, fd, e);
+    if (!ok)
+        e->kind = ERR_IO;
+    if (ok && fresh && !os_sync_dir(l->os, part_path(l, d->part, &a), e)) {
+        ok = e->kind == ERR_NOT_FOUND && __atomic_load_n(&d->part->topic->gone, __ATOMIC_ACQUIRE);
+        e->kind = ERR_IO;
+    }
+    if (ok && fresh) {
+        mutex_lock(&d->part->lock);
+        d->seg->fresh = false;
+        mutex_unlock(&d->part->lock);
+    }
+    if (!ok)
+        (void)err_wrap(e, "segment %s.log", d->seg->path);
+    arena_fini(&a);
+    return ok;
+}
+
+static bool write_check(struct log *l, struct err *e)
+{
+    struct check *c = &l->check;
+    bool ok = true;
+
+    for (size_t i = 0; i < c->n; i++) {
+        if (ok)
+            ok = sync_seg(l, &c->dirty[i], e);
+        if (ok)
+            seg_index_save(c->dirty[i].part, c->dirty[i].seg);
+        seg_unref(c->dirty[i].seg);
+        part_unref(c->dirty[i].part);
+    }
+    c->n = 0;
+    return ok && file_replace(l, "checkpoint", &c->bytes, e);
+}
+
+void check_start(struct log *l, bool last)
+{
+    snapshot(l, last);
+    mutex_lock(&l->queue_lock);
+    assert(l->check_state == CHECK_IDLE);
+    l->check_want = false;
+    l->check_state = CHECK_ASKED;
+    cond_signal(&l->check_more);
+    mutex_unlock(&l->queue_lock);
+}
+
+bool check_idle(struct log *l)
+{
+    bool idle;
+
+    mutex_lock(&l->queue_lock);
+    idle = l->check_state == CHECK_IDLE;
+    mutex_unlock(&l->queue_lock);
+    return idle;
+}
+
+bool check_wait(struct log *l, struct err *e)
+{
+    bool ok;
+
+    mutex_lock(&l->queue_lock);
+    while (l->check_state != CHECK_IDLE)
+        cond_wait(&l->check_done, &l->queue_lock);
+    ok = l->check_ok;
+    if (!ok)
+        *e = l->check_err;
+    mutex_unlock(&l->queue_lock);
+    return ok;
+}
+
+uint64_t check_covers(struct log *l)
+{
+    uint64_t seq;
+
+    mutex_lock(&l->queue_lock);
+    seq = l->check_seq;
+    mutex_unlock(&l->queue_lock);
+    return seq;
+}
+
+void check_want(struct log *l)
+{
+    mutex_lock(&l->queue_lock);
+    l->check_want = true;
+    mutex_unlock(&l->queue_lock);
+}
+
+bool check_wanted(struct log *l)
+{
+    bool want;
+
+    mutex_lock(&l->queue_lock);
+    want = l->check_want || l->journal.next - 1 > l->check_seq;
+    mutex_unlock(&l->queue_lock);
+    return want;
+}
+
+void check_run(void *log)
+{
+    struct log *l = log;
+    struct err e;
+    bool ok;
+
+    mutex_lock(&l->queue_lock);
+    for (;;) {
+        while (l->check_state != CHECK_ASKED && !l->check_stop)
+            cond_wait(&l->check_more, &l->queue_lock);
+        if (l->check_state != CHECK_ASKED)
+            break;
+        l->check_state = CHECK_RUNNING;
+        mutex_unlock(&l->queue_lock);
+        e = (struct err){0};
+        ok = write_check(l, &e);
+        if (!ok && e.kind != ERR_FULL)
+            log_fail(l, &e);
+        mutex_lock(&l->queue_lock);
+        l->check_ok = ok;
+        l->check_err = e;
+        l->check_seq = ok ? l->check.seq : l->check_seq;
+        l->check_want = l->check_want || !ok;
+        l->check_state = CHECK_IDLE;
+        cond_broadcast(&l->check_done);
+    }
+    mutex_unlock(&l->queue_lock);
+}
+
+/* ---- reading it ---- */
+
+static void take_producers(struct rd *r, struct part *p)
+{
+    size_t n = rd_count(r, rd_i32(r), 19);
+
+    for (size_t i = 0; i < n; i++) {
+        struct producer one = {0};
+
+        one.id = rd_i64(r);
+        one.epoch = rd_i16(r);
+        one.last_ms = rd_i64(r);
+        one.n = rd_u8(r);
+        if (one.n > PRODUCER_BATCHES)
+            rd_fail(r, "a producer has too many batches");
+        for (int k = 0; k < one.n && rd_ok(r); k++) {
+            one.b[k].first = rd_i32(r);
+            one.b[k].last = rd_i32(r);
+            one.b[k].offset = rd_i64(r);
+        }
+        if (rd_ok(r) && p)
+            producer_set(&p->producers, &one);
+    }
+}
+
+/* A closed segment's file says its size; one that is not there or too short is found damaged by who reads it. */
+static void settle_size(struct log *l, struct seg *s, bool active)
+{
+    struct arena a = {0};
+    struct os_stat st;
+    bool there = l->os->stat(l->os, arena_fmt(&a, "%s.log", s->path), &st) == 0;
+
+    s->closed = !active || !there || st.size_bytes < s->size;
+    if (!active && there)
+        s->size = st.size_bytes;
+    s->staged = s->size;
+    arena_fini(&a);
+}
+
+static void take_segs(struct log *l, struct rd *r, struct part *p)
+{
+    size_t n = rd_count(r, rd_i32(r), 32);
+    int64_t before = -1;
+
+    for (size_t i = 0; i < n && rd_ok(r); i++) {
+        int64_t base = rd_i64(r), size = rd_i64(r), max_ts = rd_i64(r), created = rd_i64(r);
+        struct seg *s;
+
+        if (base <= before || size < 0)
+            rd_fail(r, "segments are out of order");
+        before = base;
+        if (!rd_ok(r) || !p)
+            continue;
+        s = seg_new(l, p, base);
+        s->size = size;
+        s->max_ts = max_ts;
+        s->created_ms = created;
+        settle_size(l, s, i + 1 == n);
+        part_add_seg(p, s);
+    }
+}
+
+static void take_part(struct log *l, struct rd *r)
+{
+    struct log_uuid id = {0};
+    struct str bytes = rd_bytes(r, sizeof id.b);
+    int32_t index = rd_i32(r);
+    struct part *p;
+
+    if (bytes.p)
+        memcpy(id.b, bytes.p, sizeof id.b);
+    p = part_find_id(l, &id, index); // NULL: deleted since
+    if (p && p->end != 0)
+        rd_fail(r, "a partition is there twice");
+    if (p) {
+        p->start = rd_i64(r);
+        p->end = p->staged_end = rd_i64(r);
+        p->clean_to = rd_i64(r);
+    } else {
+        rd_skip(r, 24);
+    }
+    if (p && (p->start < 0 || p->start > p->end))
+        rd_fail(r, "offsets of a partition are out of order");
+    take_segs(l, r, p);
+    take_producers(r, p);
+}
+
+bool check_load(struct log *l, struct journal_start *start, struct err *e)
+{
+    struct arena a = {0};
+    const char *path = arena_fmt(&a, "%s/checkpoint", l->dir);
+    struct str bytes, body;
+    uint64_t run;
+    size_t parts;
+    struct rd r;
+    bool ok;
+
+    ok = os_read_file(l->os, path, SIZE_MAX / 2, &a, &bytes, e) &&
+         file_open(bytes, "tarnckpt", path, &body, e);
+    if (ok) {
+        r = rd_str(body);
+        start->after = (uint64_t)rd_i64(&r);
+        start->file = rd_i32(&r);
+        start->pos = rd_i64(&r);
+        run = (uint64_t)rd_i64(&r);
+        start->clean = run != 0 && run == l->run;
+        if ((start->file != 0 && start->file != 1) || start->pos < 0)
+            rd_fail(&r, "its journal file is neither 0 nor 1");
+        parts = rd_count(&r, rd_i32(&r), 52);
+        for (size_t i = 0; i < parts && rd_ok(&r); i++)
+            take_part(l, &r);
+        ok = rd_ok(&r) || err_set(e, ERR_CORRUPT, "%s: %s", path, rd_why(&r));
+    }
+    l->check_seq = ok ? start->after : 0;
+    arena_fini(&a);
+    return ok;
+}

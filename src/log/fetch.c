@@ -1,0 +1,391 @@
+/* Reading: from an offset to the bytes of whole batches, each checked before it is given out. */
+#include "base/limits.h"
+#include "base/mem.h"
+#include "log/log_int.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* Where a read begins: a segment, referenced, its size and where the next one's offsets begin. */
+struct place {
+    struct part *part;
+    struct seg *seg; // NULL: at the end
+    int64_t size;
+    int64_t until; // offsets from here on are in the next segment
+    int64_t pos;
+    bool gaps; // offsets need not follow on one another
+};
+
+static bool corrupt(const struct part *p, int64_t offset, const char *what, struct err *e)
+{
+    return err_set(e, ERR_CORRUPT, "topic %.*s partition %d: data at offset %lld is damaged (%s)",
+                   STR_ARG(p->topic->name), p->index, (long long)offset, what);
+}
+
+/* The segment that offset is in, or would be. */
+static void find_segment(struct place *at, int64_t offset)
+{
+    struct part *p = at->part;
+    size_t lo = 0, hi = p->seg_n;
+
+    at->seg = NULL;
+    if (offset >= p->end || p->seg_n == 0)
+        return;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (p->segs[mid]->base <= offset)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    lo = lo ? lo - 1 : 0;
+    at->seg = seg_ref(p->segs[lo]);
+    at->size = at->seg->size;
+    at->until = lo + 1 < p->seg_n ? p->segs[lo + 1]->base : p->end;
+}
+
+static void leave(struct place *at)
+{
+    seg_unref(at->seg);
+    at->seg = NULL;
+}
+
+static bool load_at(struct place *at, int64_t offset, bool anew, struct err *e)
+{
+    struct part *p = at->part;
+
+    if (!(anew ? seg_load_anew(p, at->seg, e) : seg_load(p, at->seg, e))) {
+        if (e->kind == ERR_NOT_FOUND)
+            return corrupt(p, offset, "its file is missing", e);
+        return err_wrap(e, "topic %.*s partition %d", STR_ARG(p->topic->name), p->index);
+    }
+    mutex_lock(&p->lock);
+    at->pos = at->seg->state == SEG_LOADED ? seg_pos_of_offset(at->seg, offset) : 0;
+    mutex_unlock(&p->lock);
+    return true;
+}
+
+enum found { FOUND, FOUND_NOT, FOUND_DAMAGE, FOUND_FAILED };
+
+/* From at->pos to the first batch that ends at offset or later. */
+static enum found skip_to(struct place *at, int fd, int64_t offset, struct batch_header *head, struct err *e)
+{
+    enum found found = FOUND_NOT;
+    enum hop_answer answer;
+    int64_t before = -1;
+    struct hop h;
+
+    hop_init(&h, at->seg->os, fd, at->pos, at->size);
+    while ((answer = hop_next(&h, e)) == HOP_BATCH && h.head.base_offset < at->until) {
+        if (h.head.base_offset <= before || h.head.base_offset < at->seg->base) {
+            answer = HOP_DAMAGED;
+            break;
+        }
+        before = h.head.base_offset + h.head.last_offset_delta;
+        if (before >= offset) {
+            found = FOUND;
+            at->pos = h.at;
+            *head = h.head;
+            break;
+        }
+    }
+    hop_fini(&h);
+    return answer == HOP_FAILED ? FOUND_FAILED : answer == HOP_DAMAGED ? FOUND_DAMAGE : found;
+}
+
+/* Makes `at` the place of the batch that holds offset or comes next. seg NULL: there is none. */
+static bool find_batch(struct place *at, int64_t offset, struct batch_header *head, struct err *e)
+{
+    for (bool anew = false;;) {
+        enum found found = FOUND_FAILED;
+        bool below;
+        int fd;
+
+        mutex_lock(&at->part->lock);
+        below = offset < at->part->start; // retention was faster
+        find_segment(at, offset);
+        mutex_unlock(&at->part->lock);
+        if (below) {
+            leave(at);
+            return err_set(e, ERR_NOT_FOUND, "offset %lld is gone", (long long)offset);
+        }
+        if (!at->seg)
+            return true;
+        if (load_at(at, offset, anew, e)) {
+            fd = seg_fd(at->part, at->seg, e);
+            if (fd >= 0)
+                found = skip_to(at, fd, offset, head, e);
+        }
+        if (found == FOUND)
+            return true;
+        leave(at);
+        if (found == FOUND_FAILED)
+            return false;
+        if (found == FOUND_NOT && at->gaps) {
+            offset = at->until; // on in the next segment
+        } else if (anew) {
+            return corrupt(at->part, offset, "no batch is where one must be", e);
+        } else {
+            anew = true; // perhaps it is the index that is wrong
+        }
+    }
+}
+
+/* How many of n bytes are whole batches, right and in order. 0 and e: the first one is not. */
+static size_t check_batches(const struct place *at, int64_t offset, struct str bytes, struct err *e)
+{
+    struct str rest = bytes, one;
+    struct batch_header h;
+    int64_t next = -1;
+    const char *wrong = NULL;
+    size_t good = 0;
+
+    while (batch_cut(&rest, &one, &h) && h.base_offset < at->until) {
+        if (h.last_offset_delta < 0 || h.base_offset + h.last_offset_delta >= at->until)
+            wrong = "its offsets reach into the next segment";
+        else if (next < 0 ? h.base_offset > offset && !at->gaps
+                          : h.base_offset < next || (h.base_offset > next && !at->gaps))
+            wrong = "its offsets do not follow those before it";
+        else if (!batch_crc_ok(one))
+            wrong = "wrong checksum";
+        if (wrong)
+            break;
+        next = h.base_offset + h.last_offset_delta + 1;
+        good += one.n;
+    }
+    if (good == 0)
+        (void)corrupt(at->part, offset, wrong ? wrong : "a batch is cut short", e);
+    return good;
+}
+
+/* Reads and checks whole batches at the place, at least the first. */
+static bool read_batches(const struct place *at, int64_t offset, const struct batch_header *first,
+                         size_t max_bytes, struct buf *out, struct err *e)
+{
+    size_t n = (size_t)first->length + 12;
+    ssize_t got;
+    int fd = seg_fd(at->part, at->seg, e);
+
+    if (fd < 0)
+        return false;
+    if (n > out->max - out->n)
+        return err_set(e, ERR_LIMIT, "a batch of %zu bytes does not fit the buffer", n);
+    n = n > max_bytes ? n : max_bytes;
+    n = n < out->max - out->n ? n : out->max - out->n;
+    if ((int64_t)n > at->size - at->pos)
+        n = (size_t)(at->size - at->pos);
+    if (!buf_room(out, n))
+        return err_set(e, ERR_LIMIT, "the buffer is bad");
+    got = os_read_some(at->seg->os, fd, out->p + out->n, n, at->pos, e);
+    if (got < 0)
+        return err_wrap(e, "segment %s.log", at->seg->path);
+    n = check_batches(at, offset, str_from(out->p + out->n, (size_t)got), e);
+    out->n += n;
+    return n > 0;
+}
+
+/* Is there something to read at offset? False: no, and e says why if it is an error (else e->kind is ERR_NONE). */
+static bool open_place(struct log *l, struct str topic, int32_t partition, int64_t offset, struct place *at,
+                       struct err *e)
+{
+    struct log_settings unused;
+    int64_t start, end;
+
+    e->kind = ERR_NONE;
+    *at = (struct place){.part = part_find(l, topic, partition)};
+    if (!at->part)
+        return err_set(e, ERR_NOT_FOUND, "topic %.*s has no partition %d", STR_ARG(topic), partition);
+    topic_settings(l, at->part->topic, &unused, &at->gaps);
+    end = part_end(at->part); // before start: a start is never above a later end
+    start = part_start(at->part);
+    if (offset < start || offset > end) {
+        part_unref(at->part);
+        at->part = NULL;
+        return err_set(e, ERR_NOT_FOUND, "topic %.*s partition %d has offsets %lld to %lld, not %lld",
+                       STR_ARG(topic), partition, (long long)start, (long long)end, (long long)offset);
+    }
+    return offset < end;
+}
+
+bool log_fetch(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
+               struct buf *out, struct err *e)
+{
+    struct batch_header head, last;
+    struct err mine;
+    struct place at;
+    size_t before = out->n;
+    bool ok = true;
+
+    if (!open_place(l, topic, partition, offset, &at, &mine)) {
+        part_unref(at.part);
+        if (mine.kind != ERR_NONE)
+            *e = mine;
+        return mine.kind == ERR_NONE;
+    }
+    do {
+        size_t was = out->n, left = max_bytes - (was - before);
+        struct str rest, one;
+
+        ok = find_batch(&at, offset, &head, &mine);
+        if (!ok || !at.seg || (was > before && (size_t)head.length + 12 > left))
+            break;
+        ok = read_batches(&at, offset, &head, left, out, &mine);
+        rest = ok ? str_from(out->p + was, out->n - was) : STR("");
+        while (batch_cut(&rest, &one, &last))
+            offset = last.base_offset + last.last_offset_delta + 1;
+        leave(&at);
+    } while (ok && out->n - before < max_bytes);
+    leave(&at);
+    part_unref(at.part);
+    if (!ok && out->n > before)
+        return true; // what is right is given out; the damage is met by the next fetch
+    if (!ok)
+        *e = mine;
+    return ok;
+}
+
+bool log_fetch_piece(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
+                     struct log_piece *out, struct err *e)
+{
+    struct buf checked = buf_make(LIMIT_BATCH > max_bytes ? LIMIT_BATCH + 12 : max_bytes);
+    struct batch_header head;
+    struct err mine;
+    struct place at;
+    bool ok;
+
+    *out = (struct log_piece){.fd = -1};
+    ok = open_place(l, topic, partition, offset, &at, &mine);
+    if (ok && find_batch(&at, offset, &head, &mine) && at.seg &&
+        read_batches(&at, offset, &head, max_bytes, &checked, &mine)) {
+        int fd = seg_fd(at.part, at.seg, &mine);
+
+        *out = (struct log_piece){.fd = os_dup(fd, &mine), .at = at.pos, .n = checked.n};
+        ok = out->fd >= 0;
+    } else {
+        ok = false;
+    }
+    leave(&at);
+    part_unref(at.part);
+    buf_fini(&checked);
+    if (!ok) {
+        *e = mine;
+        out->n = 0;
+    }
+    return ok;
+}
+
+bool log_range(struct log *l, struct str topic, int32_t partition, struct log_range *out)
+{
+    struct part *p = part_find(l, topic, partition);
+
+    if (!p)
+        return false;
+    out->end = part_end(p);
+    out->start = part_start(p);
+    if (out->end < out->start) // both moved between the two looks
+        out->end = part_end(p);
+    part_unref(p);
+    return true;
+}
+
+int64_t log_size_bytes(struct log *l, struct str topic, int32_t partition)
+{
+    struct part *p = part_find(l, topic, partition);
+    int64_t sum = 0;
+
+    if (!p)
+        return 0;
+    mutex_lock(&p->lock);
+    for (size_t i = 0; i < p->seg_n; i++)
+        sum += p->segs[i]->size;
+    mutex_unlock(&p->lock);
+    part_unref(p);
+    return sum;
+}
+
+/* ---- by time ---- */
+
+/* The first record of the batch at `at` that is not older than time. */
+static bool record_for_time(struct place *at, const struct batch_header *head, int64_t time, int64_t *offset,
+                            int64_t *timestamp)
+{
+    struct buf bytes = buf_make(LIMIT_BATCH + 12);
+    struct arena a = {0};
+    struct batch_reader r;
+    struct record rec;
+    struct err e;
+    bool found = false;
+
+    if (read_batches(at, head->base_offset, head, 0, &bytes, &e)) {
+        *offset = head->base_offset; // what is said when its records cannot be looked at
+        *timestamp = head->max_timestamp_ms;
+        found = true;
+        batch_open(&r, &a, buf_view(&bytes));
+        r.skip_below = part_start(at->part);
+        while (batch_next(&r, &rec))
+            if (rec.timestamp_ms >= time) {
+                *offset = rec.offset;
+                *timestamp = rec.timestamp_ms;
+                break;
+            }
+    }
+    buf_fini(&bytes);
+    arena_fini(&a);
+    return found;
+}
+
+/* Looks through one segment. */
+static bool time_in(struct place *at, int64_t time, int64_t *offset, int64_t *timestamp)
+{
+    struct err e;
+    struct hop h;
+    bool found = false;
+    int fd;
+
+    if (!seg_load(at->part, at->seg, &e) || (fd = seg_fd(at->part, at->seg, &e)) < 0)
+        return false;
+    mutex_lock(&at->part->lock);
+    at->pos = at->seg->state == SEG_LOADED ? seg_pos_of_time(at->seg, time) : 0;
+    mutex_unlock(&at->part->lock);
+    hop_init(&h, at->seg->os, fd, at->pos, at->size);
+    while (!found && hop_next(&h, &e) == HOP_BATCH && h.head.base_offset < at->until) {
+        if (h.head.max_timestamp_ms < time ||
+            h.head.base_offset + h.head.last_offset_delta < part_start(at->part))
+            continue;
+        at->pos = h.at;
+        found = record_for_time(at, &h.head, time, offset, timestamp);
+    }
+    hop_fini(&h);
+    return found;
+}
+
+bool log_offset_for_time(struct log *l, struct str topic, int32_t partition, int64_t time_ms, int64_t *offset,
+                         int64_t *timestamp_ms)
+{
+    struct place at = {.part = part_find(l, topic, partition)};
+    struct log_settings unused;
+    int64_t from;
+    bool found = false;
+
+    if (!at.part)
+        return false;
+    topic_settings(l, at.part->topic, &unused, &at.gaps);
+    from = part_start(at.part);
+    while (!found) {
+        bool old;
+
+        mutex_lock(&at.part->lock);
+        find_segment(&at, from);
+        old = at.seg && at.seg->max_ts < time_ms;
+        mutex_unlock(&at.part->lock);
+        if (!at.seg)
+            break;
+        if (!old)
+            found = time_in(&at, time_ms, offset, timestamp_ms);
+        from = at.until;
+        leave(&at);
+    }
+    part_unref(at.part);
+    return found;
+}

@@ -1,0 +1,471 @@
+/*
+ * log_int: what the files of the room share.
+ *
+ * The way of an append:  commit.c queues it; the committer takes a group, stage.c checks it, gives offsets, writes it to the segments
+ * beyond their published size and lays out its frame; journal.c writes the group's frames and syncs once; commit.c publishes sizes and
+ * end offsets, wakes watchers (watch.c) and calls back. Until it is published nobody sees any of it, so whatever fails
+ * earlier is undone by forgetting.
+ *
+ *     log.c        open, close, recovery of what the checkpoint and the journals say (recover.c replays a frame)
+ *     meta.c       the file meta: cluster id, run, producer ids          topics.c   topics, their file, their folders
+ *     journal.c    frames                                                check.c    the checkpoint file and its thread
+ *     seg.c        a segment: file, index                                fetch.c    reading
+ *     producer.c   sequence numbers                                      retain.c, compact.c   log_maintain
+ *
+ * "committer": only the committer's thread touches the field (log_open before it starts, log_close after it ended).
+ * docs/threads.md has the locks and their order, docs/formats.md the bytes.
+ */
+#pragma once
+
+#include "base/map.h"
+#include "log/batch.h"
+#include "log/log.h"
+#include "os/os.h"
+#include "os/thread.h"
+
+enum {
+    INDEX_EVERY = 4096,          // bytes of log per index entry
+    PARTITIONS_MAX = 10000,      // of a topic: name, dash and number fit a file name of 255 bytes
+    GROUP_OPS = 4096,            // appends that share a sync
+    GROUP_BYTES = 8 << 20,       // of frames that share a sync
+    GROUP_DATA = 64 << 20,       // of batches that share a sync
+    LOG_DIRECT_BYTES = 512 << 10 // a part of this size or more goes to its segment first (bench/log_append.c)
+};
+#define TIME_NONE ((int64_t)-1)
+
+struct part;
+
+/* ---- segments (seg.c) ---- */
+
+struct seg_entry {
+    uint32_t delta; // offset of the batch minus the segment's base
+    uint32_t pos;
+    int64_t max_ts; // of the batches before pos
+};
+
+enum seg_state { SEG_UNLOADED, SEG_LOADING, SEG_LOADED };
+
+struct seg {
+    int refs; // atomic
+    struct os *os;
+    char *path; // without ".log"
+    int64_t base;
+    int64_t size;       // published bytes; part.lock
+    int64_t staged;     // committer: bytes written, published or not
+    int64_t reserved;   // committer: the file's length
+    int64_t max_ts;     // of the published batches
+    int64_t created_ms; // wall clock of the first append, TIME_NONE before
+    int fd;             // for reading, -1: not open; part.lock
+    int wfd;            // for writing, and then for reading too; part.lock
+    bool closed;        // nothing is appended any more; part.lock
+    bool dirty;         // written since a checkpoint synced it; part.lock
+    bool fresh;         // its name is not synced yet; part.lock
+    bool touched;       // used since the last maintenance; part.lock
+    /* The index; part.lock. */
+    enum seg_state state;
+    struct seg_entry *idx;
+    size_t idx_n, idx_cap;
+    size_t idx_saved; // entries that the index file has
+    int64_t idx_file; // bytes of it
+};
+
+struct seg *seg_new(struct log *l, const struct part *p, int64_t base); // with one reference
+struct seg *seg_ref(struct seg *s);
+void seg_unref(struct seg *s);
+/* A descriptor to read from, open as long as the caller's reference lasts. */
+int seg_fd(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
+/* Opens it for appending at `staged`; what lies there was never published and is cut off. The second leaves it in place. */
+bool seg_open_write(struct part *p, struct seg *s, bool create, struct err *e) MUST_CHECK;
+bool seg_open_replay(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
+
+/* REQUIRES part.lock, or a segment that nobody else knows. */
+void seg_index_add(struct seg *s, int64_t offset, int64_t pos, int64_t max_ts);
+int64_t seg_pos_of_offset(const struct seg *s,
+                          int64_t offset); // where to begin to look for the batch with offset
+int64_t seg_pos_of_time(const struct seg *s, int64_t time); // all before are older
+void seg_index_drop(struct seg *s);
+
+/* Makes the index be there, the second by going through the batches. Damage behind what it found is no failure. */
+bool seg_load(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
+bool seg_load_anew(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
+void seg_index_save(struct part *p, struct seg *s);
+
+/* From batch header to batch header of a file. */
+struct hop {
+    struct os *os;
+    int fd;
+    int64_t at;  // of the batch that hop_next gave
+    int64_t pos; // behind it
+    int64_t end;
+    struct batch_header head;
+    char *buf;
+    int64_t buf_pos, buf_n;
+};
+enum hop_answer { HOP_BATCH, HOP_END, HOP_DAMAGED, HOP_FAILED };
+void hop_init(struct hop *h, struct os *os, int fd, int64_t pos, int64_t end);
+enum hop_answer hop_next(struct hop *h, struct err *e); // e is filled for HOP_FAILED only
+void hop_fini(struct hop *h);
+
+/* ---- producers (producer.c) ---- */
+
+enum { PRODUCER_BATCHES = 5 }; // what Kafka keeps: max.in.flight.requests.per.connection is at most five
+
+struct producer_batch {
+    int32_t first, last; // sequence
+    int64_t offset;
+};
+
+struct producer {
+    int64_t id;
+    int16_t epoch;
+    uint8_t n;
+    struct producer_batch b[PRODUCER_BATCHES]; // oldest first
+    int64_t last_ms;                           // wall clock
+};
+
+enum producer_answer { PRODUCER_NEW, PRODUCER_DUPLICATE, PRODUCER_OUT_OF_ORDER, PRODUCER_FENCED };
+
+struct producers {
+    struct map by_id; // 8 bytes of the id -> struct producer
+};
+
+enum producer_answer producer_check(const struct producers *ps, const struct batch_header *h,
+                                    int64_t *first_offset);
+void producer_took(struct producers *ps, const struct batch_header *h, int64_t now_ms);
+const struct producer *producer_get(const struct producers *ps, int64_t id);
+void producer_set(struct producers *ps, const struct producer *p); // a copy
+void producer_drop(struct producers *ps, int64_t id);
+void producer_expire(struct producers *ps, int64_t now_ms);
+void producer_fini(struct producers *ps);
+
+/* ---- topics and partitions (topics.c) ---- */
+
+struct part {
+    struct topic *topic;
+    int32_t index;
+    struct mutex lock;
+    struct cond loaded; // a segment left LOADING
+    struct seg **segs;  // by base offset; the last one is active. lock
+    size_t seg_n, seg_cap;
+    int64_t start, end;         // atomic, written under lock
+    int64_t clean_to;           // lock: compacted below
+    struct log_watch *watchers; // log.watch_lock
+    /* committer */
+    int64_t staged_end;
+    uint64_t group; // the last group that staged something
+    struct producers producers;
+    bool touched; // on the group's list
+    struct part *next_touched;
+};
+
+struct topic {
+    int refs; // atomic; the map holds one
+    struct str name;
+    struct log_uuid id;
+    bool internal;
+    bool gone;                    // atomic: deleted
+    bool had_compact;             // topics_lock: offsets may have gaps
+    struct log_settings settings; // topics_lock
+    struct part **parts;          // topics_lock
+    int32_t part_n;               // topics_lock
+};
+
+/* A topic that is deleted, whose folders may still be there. */
+struct tombstone {
+    struct str name;
+    struct log_uuid id;
+    int32_t parts;
+};
+
+struct part *part_find(struct log *l, struct str topic,
+                       int32_t partition); // its topic is referenced, or NULL
+struct part *part_find_id(struct log *l, const struct log_uuid *id, int32_t partition); // without a reference
+struct part *part_ref(struct part *p);
+void part_unref(struct part *p);
+struct part **parts_all(struct log *l, struct arena *a, size_t *count); // each referenced; in a
+/* gaps (may be NULL): offsets need not follow on one another. */
+void topic_settings(struct log *l, const struct topic *t, struct log_settings *out, bool *gaps);
+char *part_path(struct log *l, const struct part *p, struct arena *a); // its folder
+struct seg *part_active(const struct part *p);
+void part_add_seg(struct part *p, struct seg *s);    // takes the reference. REQUIRES part.lock
+void part_remove_seg(struct part *p, struct seg *s); // REQUIRES part.lock
+
+bool topics_create(struct log *l, struct err *e) MUST_CHECK; // the file, with none
+bool topics_load(struct log *l, struct err *e) MUST_CHECK;
+bool topics_bury(struct log *l, struct err *e) MUST_CHECK; // moves folders of deleted topics out of the way
+bool topics_remove_buried(struct log *l, struct err *e) MUST_CHECK;
+void topics_fini(struct log *l);
+
+/* The admin token: one change of topics, or of meta, at a time. */
+void admin_take(struct log *l);
+void admin_give(struct log *l);
+
+/* ---- appends (commit.c, stage.c) ---- */
+
+enum op_kind { OP_APPEND, OP_TRIM, OP_ROLL, OP_FORGET, OP_CHECKPOINT };
+
+/* One part of an append as the committer sees it. */
+struct op_part {
+    struct part *part; // NULL: no such partition
+    struct seg *seg;   // where it was written; NULL: nothing was (empty, duplicate or refused)
+    int64_t base_offset, end_offset;
+    int64_t pos;
+    size_t n;
+    bool direct;
+    uint8_t *heads; // its batches' headers as they are kept, BATCH_HEADER each
+    size_t batches;
+    struct iovec *iov; // header, rest, header, rest ...
+};
+
+struct op {
+    struct op *next;
+    enum op_kind kind;
+    bool some;    // parts stand alone
+    bool settled; // refused or without effect: nothing to publish
+    struct log_part_write *writes;
+    size_t count;
+    bool heap;    // freed when done
+    size_t bytes; // of its batches
+    size_t bound; // most that its frame can have
+    struct op_part *parts;
+    log_done_fn *done;
+    void *arg;
+    bool ok;
+    struct err err;
+    int64_t trim_to;       // OP_TRIM
+    struct topic *topic;   // OP_FORGET
+    struct op_part one[1]; // room for the usual count
+};
+
+/* How to forget a part that was staged. */
+struct undo {
+    struct undo *older;
+    struct part *part;
+    struct seg *seg;
+    int64_t staged_end, staged;
+    bool has_producer, had_producer;
+    struct producer producer;
+};
+
+struct group {
+    uint64_t number;
+    struct arena arena; // reset for each group
+    struct undo *undo;
+    struct op *ops, **tail;
+    size_t op_n;
+    size_t data; // bytes of their batches
+    /* frames */
+    uint64_t frames;
+    size_t bytes;
+    struct iovec *iov;
+    size_t iov_n, iov_cap;
+    uint8_t *head; // of the frame not closed yet, or NULL
+    size_t head_at, head_iov;
+    /* segments that parts went to by reference, and whose they are */
+    struct sync {
+        struct part *part;
+        struct seg *seg;
+    } * sync;
+    size_t sync_n, sync_cap;
+    struct part *touched;
+};
+
+/* Writes segments and lays out the frame. False: refused, op->err says why, nothing is left of it. */
+bool stage_append(struct log *l, struct op *op) MUST_CHECK;
+bool stage_trim(struct log *l, struct op *op) MUST_CHECK;
+void stage_undo(struct log *l, const struct undo *to); // back to how it was when group.undo was `to`
+void stage_keep(struct log *l);                        // it is published: nothing to undo
+bool stage_roll(struct part *p, struct err *e) MUST_CHECK;
+
+/* frame.c */
+size_t frame_plan(struct log *l,
+                  struct op *op); // decides what goes by reference; most bytes the frame can have
+void frame_append(struct log *l, struct op *op);
+void frame_trim(struct log *l, struct op *op);
+void frame_close(struct log *l, size_t align); // of the last frame of the group
+
+void commit_run(void *log); // the committer
+/* Posts and waits. Drops the references to the op's parts. */
+bool commit_wait(struct log *l, struct op *op, struct err *e) MUST_CHECK;
+void log_fail(struct log *l, const struct err *e);
+bool log_has_failed(struct log *l);
+
+/* ---- journal (journal.c) ---- */
+
+enum { FRAME_HEAD = 48, JOURNAL_ALIGN = 512, JOURNAL_STEP = 1 << 20, FRAME_MAX = 64 << 20 };
+enum frame_kind { FRAME_APPEND = 1, FRAME_TRIM = 2 };
+
+struct frame {
+    uint64_t seq, first, run;
+    enum frame_kind kind;
+    struct str payload;
+};
+
+/* Where a checkpoint says that replay begins. */
+struct journal_start {
+    uint64_t after; // the last sequence that it covers
+    int file;
+    int64_t pos;
+    bool clean; // there is nothing to replay
+};
+
+struct journal_file {
+    int fd;
+    int64_t size;  // of the file: all of it real blocks
+    uint64_t last; // committer: sequence of the last frame in it; a checkpoint at or above frees it
+};
+
+struct journal {
+    struct os *os;
+    char *path[2];
+    struct journal_file file[2];
+    int64_t max_bytes, step;
+    uint64_t run;
+    /* committer */
+    int cur;
+    int64_t pos;   // where the next group goes in cur
+    uint64_t next; // sequence of the next frame
+};
+
+bool journal_create(struct os *os, const char *dir, int64_t bytes, struct err *e) MUST_CHECK;
+bool journal_open(struct journal *j, struct os *os, const char *dir, int64_t bytes, struct err *e) MUST_CHECK;
+void journal_close(struct journal *j);
+/* Calls fn for each frame from start on; then the journal stands behind the last one. */
+typedef bool frame_fn(void *arg, const struct frame *f, struct err *e);
+bool journal_replay(struct journal *j, const struct journal_start *start, frame_fn *fn, void *arg,
+                    struct err *e) MUST_CHECK;
+/* Room for `bytes` more in the current file, which may grow for it. ERR_FULL: it cannot. */
+bool journal_fits(struct journal *j, size_t bytes, struct err *e) MUST_CHECK;
+bool journal_has(const struct journal *j, size_t bytes); // without growing
+void journal_switch(struct journal *j);                  // to the other file, from its beginning
+/* A frame's header: begun when its place is known, done when its payload and the bytes to the next frame are. */
+void journal_head(const struct journal *j, uint8_t *head, enum frame_kind kind, uint64_t seq, int64_t at);
+void journal_head_done(uint8_t *head, const struct iovec *payload, size_t count, size_t span);
+/* Writes a group of `bytes` and syncs. Failing with ERR_FULL it left no trace; with another kind the log is done for. */
+bool journal_write(struct journal *j, struct iovec *v, size_t count, size_t bytes, struct err *e) MUST_CHECK;
+
+/* ---- checkpoint (check.c) ---- */
+
+struct dirty {
+    struct part *part; // referenced
+    struct seg *seg;   // referenced
+    bool closed;
+};
+
+struct check {
+    struct buf bytes; // the file's content
+    uint64_t seq;
+    struct dirty *dirty; // to be synced first
+    size_t n, cap;
+};
+
+enum check_state { CHECK_IDLE, CHECK_ASKED, CHECK_RUNNING };
+
+bool check_create(struct log *l, struct err *e) MUST_CHECK;
+bool check_load(struct log *l, struct journal_start *start, struct err *e) MUST_CHECK;
+/* Snapshot of what is published, by the committer between groups; then it is the checkpointer's turn. REQUIRES check_idle. */
+void check_start(struct log *l, bool last);
+bool check_idle(struct log *l);
+bool check_wait(struct log *l, struct err *e) MUST_CHECK; // until it is idle; how the last one ended
+uint64_t check_covers(struct log *l);                     // sequence that the file has
+void check_want(struct log *l); // the next one is worth it though no frame was written
+bool check_wanted(struct log *l);
+void check_run(void *log); // the checkpointer
+
+/* ---- maintenance (retain.c, compact.c) ---- */
+
+/* Segments that were merged into others; their files go after the next checkpoint. */
+struct doomed {
+    struct seg **segs; // referenced
+    size_t n, cap;
+};
+bool compact_part(struct log *l, struct part *p, const struct log_settings *set, struct doomed *doomed,
+                  struct err *e) MUST_CHECK;
+
+/* ---- the log ---- */
+
+struct log {
+    struct os *os;
+    char *dir;
+    struct log_options o;
+    int lock_fd;
+    /* What follows from the size of a journal file. */
+    size_t frame_max, group_max, inline_max;
+    size_t direct_bytes; // parts of this size or more go by reference
+    size_t heads_max;    // batches of a reference that are listed in its frame
+
+    char cluster_id[23];
+    uint64_t run;
+    int64_t producer_next, producer_end; // given out next, reserved up to; admin token
+
+    struct mutex topics_lock;
+    struct cond admin_free;
+    bool admin_busy;
+    bool maintaining, swept;
+    struct map by_name, by_id;
+    struct tombstone *dead; // admin token
+    size_t dead_n, dead_cap;
+
+    struct mutex queue_lock;
+    struct cond queue_more; // for the committer
+    struct cond queue_less; // for log_append
+    struct op *queue, **queue_tail;
+    size_t queue_bytes;
+    bool closing;
+    bool failed; // atomic, written under the lock
+    struct err failure;
+    struct log_stats stats;
+    struct thread committer;
+
+    struct cond check_more, check_done; // with queue_lock
+    enum check_state check_state;
+    uint64_t check_seq;
+    bool check_ok, check_want, check_stop;
+    struct err check_err;
+    struct check check; // the committer's while idle, else the checkpointer's
+    struct thread checker;
+
+    struct mutex watch_lock;
+    struct cond watch_idle;
+    struct log_watch *firing;
+
+    struct journal journal; // committer
+    struct group group;     // committer
+};
+
+/* recover.c */
+bool recover_frame(void *log, const struct frame *f, struct err *e) MUST_CHECK;
+bool recover_end(struct log *l, struct err *e) MUST_CHECK; // files end where their content does
+
+/* meta.c */
+bool meta_create(struct log *l, struct err *e) MUST_CHECK;
+bool meta_load(struct log *l, struct err *e) MUST_CHECK;
+bool meta_new_run(struct log *l, struct err *e) MUST_CHECK;
+
+/* Files that begin with a magic of eight bytes, a version and a CRC of what comes after 16 (meta.c). */
+enum { FILE_HEAD = 16 };
+void file_begin(struct buf *b, const char *magic);
+void file_end(struct buf *b);
+bool file_open(struct str bytes, const char *magic, const char *path, struct str *body,
+               struct err *e) MUST_CHECK;
+/* Replaces a file of the log's folder as a whole, if need be with the room that `reserve` keeps (check.c). */
+bool file_replace(struct log *l, const char *name, const struct buf *content, struct err *e) MUST_CHECK;
+void reserve_make(struct log *l);
+
+/* watch.c */
+void watch_wake(struct log *l, struct part *p);
+
+static inline int64_t now_ms(struct log *l)
+{
+    return l->os->wall_us(l->os) / 1000;
+}
+
+static inline int64_t part_end(const struct part *p)
+{
+    return __atomic_load_n(&p->end, __ATOMIC_ACQUIRE);
+}
+
+static inline int64_t part_start(const struct part *p)
+{
+    return __atomic_load_n(&p->start, __ATOMIC_ACQUIRE);
+}
