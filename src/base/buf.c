@@ -53,9 +53,9 @@ uint8_t *buf_room(struct buf *b, size_t n)
 
 void buf_put(struct buf *b, const void *p, size_t n)
 {
-    uint8_t *to = buf_room(b, n);
+    uint8_t *to = n > 0 ? buf_room(b, n) : NULL;
 
-    if (!to || n == 0)
+    if (!to)
         return;
     memcpy(to, p, n);
     b->n += n;
@@ -68,9 +68,9 @@ void buf_str(struct buf *b, struct str s)
 
 void buf_zero(struct buf *b, size_t n)
 {
-    uint8_t *to = buf_room(b, n);
+    uint8_t *to = n > 0 ? buf_room(b, n) : NULL;
 
-    if (!to || n == 0)
+    if (!to)
         return;
     memset(to, 0, n);
     b->n += n;
