@@ -166,7 +166,7 @@ static bool list_tables(struct source *s, const struct verify_env *env, struct a
     const char *values[] = {s->publication.p};
     PGresult *res = ask(s->pg,
                         "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1 "
-                        "AND tablename <> 'flyway_schema_history' ORDER BY 1, 2",
+                        "ORDER BY 1, 2",
                         1, values, e);
     struct log_topic topic;
     bool ok = res != NULL;
