@@ -9,7 +9,7 @@ all: $(B)/dev
 	@ninja -C $<
 
 demo: install all
-	$(B)/dev/tarn demo
+	tools/demo
 test: install all
 	tools/test unit e2e
 check: all
