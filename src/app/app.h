@@ -58,7 +58,10 @@ struct app {
     struct err postgres_err;
     const char *conninfo; // of the project's database; NULL: there is none
     int migrations_applied;
+    struct log *log;
+    struct offsets *offsets;
     struct blobs *blobs;
+    struct kafka *kafka;
     struct ingest *ingest;
     struct s3 *s3;
     struct console *console;

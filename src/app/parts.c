@@ -7,7 +7,10 @@
 #include "app/postgres.h"
 #include "base/mem.h"
 #include "console/console.h"
+#include "group/offsets.h"
 #include "ingest/ingest.h"
+#include "kafka/kafka.h"
+#include "log/log.h"
 #include "net/net.h"
 #include "object/object.h"
 #include "obs/obs.h"
@@ -118,6 +121,29 @@ static bool start_database(struct app *app, struct err *e)
     return ok;
 }
 
+/* ---- log ---- */
+
+static bool start_log(struct app *app, struct err *e)
+{
+    struct log_options o = {
+        .os = app->os,
+        .dir = arena_fmt(&app->arena, "%s/log", app->data),
+        .journal_bytes = app->s.log_journal_bytes,
+        .segment_bytes = app->s.log_segment_bytes,
+    };
+
+    return log_open(&o, &app->log, e) &&
+           offsets_open(&(struct offsets_options){.os = app->os, .log = app->log}, &app->offsets, e);
+}
+
+static void stop_log(struct app *app)
+{
+    offsets_close(app->offsets);
+    log_close(app->log);
+    app->offsets = NULL;
+    app->log = NULL;
+}
+
 /* ---- objects ---- */
 
 static bool make_bucket(struct app *app, const char *name, struct err *e)
@@ -145,6 +171,34 @@ static void stop_objects(struct app *app)
 }
 
 /* ---- doors ---- */
+
+static bool start_kafka(struct app *app, struct err *e)
+{
+    const char *advertised = app->s.kafka_advertised_host;
+    struct kafka_options o = {
+        .os = app->os,
+        .net = app->net,
+        .log = app->log,
+        .offsets = app->offsets,
+        .host = app->s.listen_host,
+        .port = (int)app->s.kafka_port,
+        .advertised_host = advertised[0] ? advertised : NULL,
+        .auto_create = true,
+        .initial_rebalance_ms = 0, // Kafka waits 3 s for more members; on one machine nobody else is coming
+    };
+    int port;
+
+    if (!kafka_start(&o, &app->kafka, &port, e))
+        return false;
+    role_up(app, ROLE_kafka, port);
+    return true;
+}
+
+static void stop_kafka(struct app *app)
+{
+    kafka_stop(app->kafka);
+    app->kafka = NULL;
+}
 
 static bool start_s3(struct app *app, struct err *e)
 {
@@ -236,7 +290,9 @@ static void stop_ingest(struct app *app)
 const struct part parts[] = {
     {"network",  NO_ROLE,       start_net,      NULL,         stop_net     },
     {"postgres", ROLE_postgres, begin_postgres, NULL,         stop_postgres},
+    {"log",      NO_ROLE,       start_log,      NULL,         stop_log     },
     {"objects",  NO_ROLE,       start_objects,  NULL,         stop_objects },
+    {"kafka",    ROLE_kafka,    start_kafka,    NULL,         stop_kafka   },
     {"s3",       ROLE_s3,       start_s3,       NULL,         stop_s3      },
     {"console",  ROLE_console,  start_console,  NULL,         stop_console },
     {"database", NO_ROLE,       start_database, NULL,         NULL         },
