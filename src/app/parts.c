@@ -130,6 +130,7 @@ static bool start_log(struct app *app, struct err *e)
         .dir = arena_fmt(&app->arena, "%s/log", app->data),
         .journal_bytes = app->s.log_journal_bytes,
         .segment_bytes = app->s.log_segment_bytes,
+        .memory_bytes = app->s.memory_budget / 16,
     };
 
     return log_open(&o, &app->log, e) &&
