@@ -14,6 +14,7 @@
 #pragma once
 
 #include "conf/conf.h"
+#include "connect/connect.h"
 #include "os/thread.h"
 
 enum role_id {
@@ -63,6 +64,10 @@ struct app {
     struct offsets *offsets;
     struct blobs *blobs;
     struct kafka *kafka;
+    struct schemas *schemas;
+    struct registry *registry;
+    struct connect_env connect_env; // lives as long as connect
+    struct connect *connect;
     struct ingest *ingest;
     struct s3 *s3;
     struct console *console;
