@@ -1,7 +1,7 @@
 /*
  * connectors: the connector runtime as this project needs it.
  *
- * What lies in connectors/*.json is put at each start, as PUT /connectors/NAME/config would: {"name":...,"config":{...}} as
+ * Each JSON file of the folder connectors is put at each start, as PUT /connectors/NAME/config would: {"name":...,"config":{...}} as
  * Kafka Connect's POST takes it, or the bare config with the file's name as the connector's. ${NAME} is replaced by the environment, .env
  * included. A file that is not acceptable stops the start and is named.
  *
