@@ -14,9 +14,11 @@
 
 enum { BATCH = 2048, EVENTS = 3 };
 
-static const struct str events[EVENTS] = {{(const char *)golden_order_c, sizeof golden_order_c},
-                                          {(const char *)golden_order_u, sizeof golden_order_u},
-                                          {(const char *)golden_order_d, sizeof golden_order_d}};
+static const struct str events[EVENTS] = {
+    {(const char *)golden_order_c, sizeof golden_order_c},
+    {(const char *)golden_order_u, sizeof golden_order_u},
+    {(const char *)golden_order_d, sizeof golden_order_d}
+};
 
 static double seconds(void)
 {
@@ -76,18 +78,22 @@ static double decode_rate(const struct avro *schema, const char *const *paths, s
 
 int main(int argc, char **argv)
 {
-    static const char *const all[] = {"before.id",       "before.customer_id", "before.status", "before.total",
-                                      "before.created_at", "after.id",         "after.customer_id", "after.status",
-                                      "after.total",     "after.created_at",   "op",            "source.lsn",
-                                      "source.txId",     "source.ts_us",       "ts_us"};
-    static const char *const silver[] = {"op", "after.id", "after.customer_id", "after.status", "after.total",
-                                         "after.created_at"};
+    static const char *const all[] = {
+        "before.id", "before.customer_id", "before.status", "before.total", "before.created_at",
+        "after.id",  "after.customer_id",  "after.status",  "after.total",  "after.created_at",
+        "op",        "source.lsn",         "source.txId",   "source.ts_us", "ts_us"};
+    static const char *const silver[] = {"op",           "after.id",    "after.customer_id",
+                                         "after.status", "after.total", "after.created_at"};
     static const char *const op[] = {"op"};
     const struct {
         const char *name;
         const char *const *paths;
         size_t n;
-    } cases[] = {{"all", all, 15}, {"silver", silver, 6}, {"op", op, 1}};
+    } cases[] = {
+        {"all",    all,    15},
+        {"silver", silver, 6 },
+        {"op",     op,     1 }
+    };
     double limit = argc > 1 && strcmp(argv[1], "5") == 0 ? 5 : 1, copy;
     struct arena keep = {0};
     struct avro *schema;
@@ -101,7 +107,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         double rate = decode_rate(schema, cases[i].paths, cases[i].n, limit);
 
-        printf("{\"name\":\"avro.decode_%s\",\"unit\":\"rows/s\",\"ours\":%.0f,\"reference\":\"memcpy\",\"reference_value\":"
+        printf("{\"name\":\"avro.decode_%s\",\"unit\":\"rows/"
+               "s\",\"ours\":%.0f,\"reference\":\"memcpy\",\"reference_value\":"
                "%.0f,\"ratio\":%.3f}\n",
                cases[i].name, rate, copy, rate / copy);
     }

@@ -1,6 +1,7 @@
 #include "app/app_int.h"
 
 #include "base/mem.h"
+#include "log/log.h"
 #include "net/net.h"
 #include "obs/obs.h"
 #include "os/os.h"
@@ -159,6 +160,32 @@ bool app_start(struct app *app, struct err *e)
     app->ready_ms = now_ms(app) - app->began_ns / 1000000 - app->waited_ms;
     atomic_store(&app->ready, true);
     return run_file_write(app, e);
+}
+
+/* ---- serve ---- */
+
+static void maintain(void *arg) // job
+{
+    static struct obs_repeat again;
+    struct app *app = arg;
+    struct err e;
+
+    if (!log_maintain(app->log, &e))
+        obs_repeated(&again, OBS_WARN, "log", "maintenance failed, trying again: %s", e.msg);
+    atomic_store(&app->maintaining, false);
+}
+
+bool app_tick(struct app *app, struct err *e)
+{
+    struct err why;
+
+    if (log_failed(app->log, &why)) {
+        *e = why;
+        return err_wrap(e, "the log cannot write any more, start tarn again");
+    }
+    if (!atomic_exchange(&app->maintaining, true))
+        job_run(app->net, maintain, NULL, app);
+    return true;
 }
 
 /* ---- stop ---- */

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "conf/conf.h"
+#include "connect/connect.h"
 #include "os/thread.h"
 
 enum role_id {
@@ -47,6 +48,7 @@ struct app {
     int64_t waited_ms;         // of the start, for PostgreSQL to be up
     int64_t ready_ms;          // from began to ready, without waited_ms
     _Atomic bool ready;
+    _Atomic bool maintaining; // a job of app_tick() runs
     unsigned parts_started;
     struct role_state role[ROLES];
 
@@ -62,6 +64,10 @@ struct app {
     struct offsets *offsets;
     struct blobs *blobs;
     struct kafka *kafka;
+    struct schemas *schemas;
+    struct registry *registry;
+    struct connect_env connect_env; // lives as long as connect
+    struct connect *connect;
     struct ingest *ingest;
     struct s3 *s3;
     struct console *console;
@@ -70,6 +76,8 @@ struct app {
 bool app_load(struct app *app, const char *folder, const char *const *assignments, size_t count,
               struct err *e) MUST_CHECK;
 bool app_start(struct app *app, struct err *e) MUST_CHECK;
+/* Once a second while it serves: starts what is due as a job. False: it cannot go on, and should be started anew. */
+bool app_tick(struct app *app, struct err *e) MUST_CHECK;
 void app_stop(struct app *app);
 void app_fini(struct app *app);
 

@@ -3,8 +3,10 @@
  * settings and from the parts before it.
  */
 #include "app/app_int.h"
+#include "app/connectors.h"
 #include "app/migrate.h"
 #include "app/postgres.h"
+#include "app/schemas.h"
 #include "base/mem.h"
 #include "console/console.h"
 #include "group/offsets.h"
@@ -15,6 +17,7 @@
 #include "object/object.h"
 #include "obs/obs.h"
 #include "os/os.h"
+#include "registry/registry.h"
 #include "s3/s3.h"
 
 /* ---- network ---- */
@@ -130,16 +133,20 @@ static bool start_log(struct app *app, struct err *e)
         .dir = arena_fmt(&app->arena, "%s/log", app->data),
         .journal_bytes = app->s.log_journal_bytes,
         .segment_bytes = app->s.log_segment_bytes,
+        .memory_bytes = app->s.memory_budget / 16,
     };
 
     return log_open(&o, &app->log, e) &&
-           offsets_open(&(struct offsets_options){.os = app->os, .log = app->log}, &app->offsets, e);
+           offsets_open(&(struct offsets_options){.os = app->os, .log = app->log}, &app->offsets, e) &&
+           schemas_open(app->log, app->os, schema_level_of(str_of(app->s.schema_compatibility)), &app->schemas, e);
 }
 
 static void stop_log(struct app *app)
 {
+    schemas_close(app->schemas);
     offsets_close(app->offsets);
     log_close(app->log);
+    app->schemas = NULL;
     app->offsets = NULL;
     app->log = NULL;
 }
@@ -200,6 +207,27 @@ static void stop_kafka(struct app *app)
     app->kafka = NULL;
 }
 
+static bool start_registry(struct app *app, struct err *e)
+{
+    struct registry_options o = {
+        .net = app->net,
+        .schemas = schemas_store(app->schemas),
+        .host = app->s.listen_host,
+        .port = (int)app->s.registry_port,
+    };
+
+    if (!registry_start(&o, &app->registry, e))
+        return false;
+    role_up(app, ROLE_registry, registry_port(app->registry));
+    return true;
+}
+
+static void stop_registry(struct app *app)
+{
+    registry_free(app->registry);
+    app->registry = NULL;
+}
+
 static bool start_s3(struct app *app, struct err *e)
 {
     struct s3_options o = {
@@ -223,6 +251,16 @@ static void stop_s3(struct app *app)
 {
     s3_free(app->s3);
     app->s3 = NULL;
+}
+
+static bool start_connect_door(struct app *app, struct err *e)
+{
+    int port;
+
+    if (!connect_rest_start(app->net, app->s.listen_host, (int)app->s.connect_port, app->connect, &port, e))
+        return false;
+    role_up(app, ROLE_connect, port);
+    return true;
 }
 
 static void write_settings(void *arg, struct buf *out)
@@ -287,15 +325,20 @@ static void stop_ingest(struct app *app)
     app->ingest = NULL;
 }
 
+/* Connectors come last: they are pointed at the doors. Their runtime is there before its door is. */
 const struct part parts[] = {
-    {"network",  NO_ROLE,       start_net,      NULL,         stop_net     },
-    {"postgres", ROLE_postgres, begin_postgres, NULL,         stop_postgres},
-    {"log",      NO_ROLE,       start_log,      NULL,         stop_log     },
-    {"objects",  NO_ROLE,       start_objects,  NULL,         stop_objects },
-    {"kafka",    ROLE_kafka,    start_kafka,    NULL,         stop_kafka   },
-    {"s3",       ROLE_s3,       start_s3,       NULL,         stop_s3      },
-    {"console",  ROLE_console,  start_console,  NULL,         stop_console },
-    {"database", NO_ROLE,       start_database, NULL,         NULL         },
-    {"ingest",   ROLE_ingest,   start_ingest,   quiet_ingest, stop_ingest  },
+    {"network", NO_ROLE, start_net, NULL, stop_net},
+    {"postgres", ROLE_postgres, begin_postgres, NULL, stop_postgres},
+    {"log", NO_ROLE, start_log, NULL, stop_log},
+    {"objects", NO_ROLE, start_objects, NULL, stop_objects},
+    {"kafka", ROLE_kafka, start_kafka, NULL, stop_kafka},
+    {"registry", ROLE_registry, start_registry, NULL, stop_registry},
+    {"s3", ROLE_s3, start_s3, NULL, stop_s3},
+    {"console", ROLE_console, start_console, NULL, stop_console},
+    {"database", NO_ROLE, start_database, NULL, NULL},
+    {"connectors", NO_ROLE, connectors_start, NULL, connectors_stop},
+    {"connect", ROLE_connect, start_connect_door, NULL, NULL},
+    {"ingest", ROLE_ingest, start_ingest, quiet_ingest, stop_ingest},
+    {"project", NO_ROLE, connectors_apply, NULL, NULL},
 };
 const unsigned part_count = ARRAY_LEN(parts);

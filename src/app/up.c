@@ -66,8 +66,6 @@ static bool serve(struct app *app, struct err *e)
     struct timespec second = {.tv_sec = 1};
     sigset_t set;
 
-    (void)app;
-    (void)e;
     stop_signals(&set);
     for (;;) {
         int sig = sigtimedwait(&set, NULL, &second);
@@ -75,6 +73,8 @@ static bool serve(struct app *app, struct err *e)
             obs_info("app", "stopping signal=%d", sig);
             return true;
         }
+        if (!app_tick(app, e))
+            return false;
     }
 }
 

@@ -8,6 +8,15 @@
 #include "base/utc.h"
 #include "base/utf8.h"
 
+TEST(buf_without_a_limit_can_be_formatted)
+{
+    struct buf b = buf_make(SIZE_MAX);
+
+    buf_fmt(&b, "%d", 42);
+    OK(buf_ok(&b) && b.max == SIZE_MAX && strcmp(buf_z(&b), "42") == 0);
+    buf_fini(&b);
+}
+
 TEST(numbers_are_whole_or_refused)
 {
     int64_t v = 5;

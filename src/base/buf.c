@@ -25,7 +25,7 @@ const char *buf_z(struct buf *b)
     uint8_t *end;
     size_t max = b->max;
 
-    b->max = max + 1; // the NUL is not content
+    b->max = max + (max < SIZE_MAX); // the NUL is not content
     end = buf_room(b, 1);
     b->max = max;
     if (!end)
@@ -78,6 +78,7 @@ void buf_zero(struct buf *b, size_t n)
 
 void buf_fmt(struct buf *b, const char *fmt, ...)
 {
+    size_t max = b->max;
     va_list ap;
     uint8_t *to;
     int n;
@@ -86,9 +87,9 @@ void buf_fmt(struct buf *b, const char *fmt, ...)
     n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
     assert(n >= 0);
-    b->max++; // for the NUL that vsnprintf writes
+    b->max = max + (max < SIZE_MAX); // for the NUL that vsnprintf writes
     to = buf_room(b, (size_t)n + 1);
-    b->max--;
+    b->max = max;
     if (!to)
         return;
     va_start(ap, fmt);

@@ -6,8 +6,12 @@
 #include "group/group_int.h"
 #include "log/batch.h"
 #include "log/log.h"
+#include "os/fault.h"
 #include "os/os.h"
 #include "os/tempdir.h"
+#include "os/thread.h"
+
+#include <limits.h>
 
 static bool bytes_are(const struct buf *b, const char *hex)
 {
@@ -156,6 +160,232 @@ TEST(partitions_are_those_of_kafka)
     OK(group_partition(STR("polygenelubricants"), 50) == 0); // hashCode is Integer.MIN_VALUE
     OK(group_partition(STR("\xc3\xa9"), 50) == 0xe9 % 50);
     OK(group_partition(STR("\xf0\x9f\x98\x80"), 50) == (31 * 0xd83d + 0xde00) % 50);
+}
+
+/* ---- state: what was committed is there, also after a restart ---- */
+
+static char dir[TEMPDIR_MAX];
+static struct log *wal;
+static struct offsets *offs;
+
+static void open_both(void)
+{
+    struct err e;
+
+    OK(log_open(&(struct log_options){.os = os_real(), .dir = dir}, &wal, &e));
+    OK(offsets_open(&(struct offsets_options){.os = os_real(), .log = wal, .partitions = 3}, &offs, &e));
+}
+
+static void close_both(void)
+{
+    offsets_close(offs);
+    log_close(wal);
+}
+
+static void begin(void)
+{
+    OK(tempdir_make(dir));
+    open_both();
+}
+
+static void end(void)
+{
+    struct err e;
+
+    close_both();
+    OK(os_remove_tree(os_real(), dir, &e));
+}
+
+static void commit(const char *group, const char *topic, int32_t partition, int64_t offset)
+{
+    struct offset_at at = {.topic = str_of(topic),
+                           .partition = partition,
+                           .offset = offset,
+                           .leader_epoch = -1,
+                           .metadata = STR("m")};
+    struct err e;
+
+    OK(offsets_commit(offs, str_of(group), &at, 1, &e));
+}
+
+static int64_t position(const char *group, const char *topic, int32_t partition)
+{
+    struct offset_at at = {.offset = -1};
+    struct arena a = {0};
+
+    (void)offsets_get(offs, str_of(group), str_of(topic), partition, &a, &at);
+    arena_fini(&a);
+    return at.offset;
+}
+
+TEST(commits_are_kept)
+{
+    struct offset_at *at;
+    struct arena a = {0};
+    struct str *names;
+    size_t n;
+
+    begin();
+    for (int64_t i = 0; i < 100; i++)
+        commit("g", "t", (int32_t)(i % 3), i);
+    commit("g", "a", 0, 7);
+    commit("other", "t", 0, 1);
+    for (int again = 0; again < 2; again++) {
+        OK(position("g", "t", 0) == 99 && position("g", "t", 1) == 97 && position("g", "t", 2) == 98);
+        OK(position("g", "t", 3) == -1 && position("who", "t", 0) == -1);
+        offsets_list(offs, STR("g"), &a, &at, &n);
+        OK(n == 4 && str_is(at[0].topic, "a") && at[3].partition == 2 && at[3].offset == 98);
+        OK(str_is(at[0].metadata, "m") && at[0].commit_ms > 1700000000000);
+        offsets_groups(offs, &a, &names, &n);
+        OK(n == 2 && str_is(names[0], "g") && str_is(names[1], "other"));
+        close_both();
+        open_both();
+    }
+    arena_fini(&a);
+    end();
+}
+
+TEST(what_is_deleted_is_forgotten)
+{
+    struct arena a = {0};
+    struct str *names;
+    struct err e;
+    size_t n;
+
+    begin();
+    commit("g", "t", 0, 1);
+    commit("g", "u", 0, 2);
+    commit("h", "t", 0, 3);
+    OK(offsets_delete_topic(offs, STR("t"), &e));
+    OK(offsets_delete_topic(offs, STR("never"), &e));
+    OK(position("g", "t", 0) == -1 && position("g", "u", 0) == 2 && position("h", "t", 0) == -1);
+    OK(offsets_delete_group(offs, STR("g"), &e));
+    OK(offsets_delete_group(offs, STR("never"), &e));
+    for (int again = 0; again < 2; again++) {
+        offsets_groups(offs, &a, &names, &n);
+        OK(n == 0);
+        close_both();
+        open_both();
+    }
+    arena_fini(&a);
+    end();
+}
+
+struct waiter {
+    struct mutex lock;
+    struct cond cond;
+    bool done, ok;
+};
+
+static void wake(void *arg, bool ok, const struct err *e)
+{
+    struct waiter *w = arg;
+
+    (void)e;
+    mutex_lock(&w->lock);
+    w->done = true;
+    w->ok = ok;
+    cond_signal(&w->cond);
+    mutex_unlock(&w->lock);
+}
+
+static bool put_meta(const char *group, const struct group_meta *m)
+{
+    struct waiter w = {0};
+
+    mutex_init(&w.lock);
+    cond_init(&w.cond);
+    offsets_put_meta_async(offs, str_of(group), m, wake, &w);
+    mutex_lock(&w.lock);
+    while (!w.done)
+        cond_wait(&w.cond, &w.lock);
+    mutex_unlock(&w.lock);
+    cond_fini(&w.cond);
+    mutex_fini(&w.lock);
+    return w.ok;
+}
+
+TEST(generations_are_kept)
+{
+    struct group_meta_member member = {
+        .id = STR("m"), .client_id = STR("c"), .client_host = STR("/h"), .assignment = STR("A")};
+    struct group_meta m = {
+        .protocol_type = STR("consumer"), .generation = 5, .members = &member, .member_count = 1};
+    struct group_meta back;
+    struct arena a = {0};
+    struct str *names;
+    size_t n;
+
+    begin();
+    OK(!offsets_get_meta(offs, STR("g"), &a, &back));
+    OK(put_meta("g", &m));
+    for (int again = 0; again < 2; again++) {
+        OK(offsets_get_meta(offs, STR("g"), &a, &back) && back.generation == 5 && back.member_count == 1);
+        OK(str_is(back.members[0].assignment, "A") && !back.protocol.p);
+        close_both();
+        open_both();
+    }
+    OK(put_meta("g", NULL));
+    offsets_groups(offs, &a, &names, &n);
+    OK(n == 0 && !offsets_get_meta(offs, STR("g"), &a, &back));
+    arena_fini(&a);
+    end();
+}
+
+TEST(a_commit_over_the_limit_is_refused)
+{
+    struct offset_at at = {.topic = STR("t"), .leader_epoch = -1};
+    char *big = mem_zero(30000);
+    struct offset_at *many = MEM_ARRAY(struct offset_at, 1000);
+    struct err e;
+
+    begin();
+    at.metadata = str_from(big, 30000);
+    for (int i = 0; i < 1000; i++) {
+        many[i] = at;
+        many[i].partition = i;
+    }
+    OK(!offsets_commit(offs, STR("g"), many, 1000, &e) && e.kind == ERR_LIMIT);
+    OK(position("g", "t", 0) == -1);
+    mem_free(many);
+    mem_free(big);
+    end();
+}
+
+/* The n-th call to the disk of five commits fails, for every n: what was acknowledged is there afterwards. */
+TEST(acknowledged_commits_survive_every_fault)
+{
+    unsigned faults = 0;
+
+    for (unsigned nth = 0;; nth++) {
+        struct os_fault f;
+        int64_t acked = -1;
+        struct err e;
+        bool hit;
+
+        OK(tempdir_make(dir));
+        os_fault_init(&f, os_real(), OS_FAULT_EIO, UINT_MAX, false);
+        OK(log_open(&(struct log_options){.os = &f.os, .dir = dir}, &wal, &e));
+        OK(offsets_open(&(struct offsets_options){.os = &f.os, .log = wal, .partitions = 1}, &offs, &e));
+        f.countdown = nth;
+        for (int64_t i = 0; i < 5; i++) {
+            struct offset_at at = {.topic = STR("t"), .offset = i, .leader_epoch = -1, .metadata = STR("")};
+
+            if (offsets_commit(offs, STR("g"), &at, 1, &e))
+                acked = i;
+        }
+        hit = f.hits > 0;
+        faults += f.hits;
+        f.countdown = UINT_MAX;
+        OK(position("g", "t", 0) >= acked);
+        close_both();
+        open_both();
+        OK(position("g", "t", 0) >= acked);
+        end();
+        if (!hit)
+            break;
+    }
+    OK(faults >= 10);
 }
 
 TEST_MAIN

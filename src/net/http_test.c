@@ -541,10 +541,9 @@ TEST(stop_answers_what_was_asked)
     rig_stop(&r);
 }
 
-TEST(percent_coding)
+TEST(percent_decoding)
 {
     struct arena a = {0};
-    struct buf b = buf_make(100);
 
     OK(str_is(http_decode(&a, STR("a%20b+c%2f"), false), "a b+c/"));
     OK(str_is(http_decode(&a, STR("a+b"), true), "a b"));
@@ -553,10 +552,6 @@ TEST(percent_coding)
     OK(!http_decode(&a, STR("%4"), true).p);
     OK(!http_decode(&a, STR("%g0"), true).p);
     OK(!http_decode(&a, STR("%0g"), true).p);
-    http_encode(&b, STR("a b/~+\xc3\xa9"), true);
-    http_encode(&b, STR("/"), false);
-    OK(str_is(buf_view(&b), "a%20b/~%2B%C3%A9%2F"));
-    buf_fini(&b);
     arena_fini(&a);
 }
 

@@ -22,6 +22,17 @@
 
 struct schema_store;
 
+enum schema_level {
+    SCHEMA_LEVEL_UNSET, // of a subject: the global one counts
+    SCHEMA_NONE,
+    SCHEMA_BACKWARD, // the global level when nothing was set
+    SCHEMA_BACKWARD_TRANSITIVE,
+    SCHEMA_FORWARD,
+    SCHEMA_FORWARD_TRANSITIVE,
+    SCHEMA_FULL,
+    SCHEMA_FULL_TRANSITIVE,
+};
+
 struct schema_record {
     struct str key, value; // value p == NULL: a tombstone
 };
@@ -30,6 +41,8 @@ typedef bool schema_append_fn(void *arg, const struct schema_record *records, si
 
 struct schema_store *schema_store_new(schema_append_fn *append, void *arg);
 void schema_store_free(struct schema_store *s); // NULL does nothing
+/* The global level while nobody has set one; SCHEMA_BACKWARD at first. Before schema_store_apply(). */
+void schema_store_default_level(struct schema_store *s, enum schema_level level);
 /* One record of _schemas, at start, in the order of the topic. Records it does not know are passed over; damaged ones are ERR_CORRUPT. */
 bool schema_store_apply(struct schema_store *s, struct str key, struct str value, struct err *e) MUST_CHECK;
 
@@ -94,6 +107,7 @@ enum schema_code schema_add(struct schema_store *s, struct str subject, const st
 
 /* Schema of an id, in a; subject and version are not filled in. False when there is no such id. */
 bool schema_by_id(struct schema_store *s, int id, struct arena *a, struct schema_version *out);
+int schema_max_id(struct schema_store *s); // the highest ever given; 0: none
 /* Texts of all that t refers to, those needed first, in a: what avro_parse_with() takes. */
 enum schema_code schema_known(struct schema_store *s, const struct schema_text *t, struct arena *a,
                               struct str **texts, size_t *count, struct err *e) MUST_CHECK;
@@ -127,16 +141,6 @@ enum schema_code schema_delete_subject(struct schema_store *s, struct str subjec
 
 /* ---- compatibility ---- */
 
-enum schema_level {
-    SCHEMA_LEVEL_UNSET, // of a subject: the global one counts
-    SCHEMA_NONE,
-    SCHEMA_BACKWARD, // the global level when nothing was set
-    SCHEMA_BACKWARD_TRANSITIVE,
-    SCHEMA_FORWARD,
-    SCHEMA_FORWARD_TRANSITIVE,
-    SCHEMA_FULL,
-    SCHEMA_FULL_TRANSITIVE,
-};
 const char *schema_level_name(enum schema_level l); // "BACKWARD_TRANSITIVE"
 enum schema_level schema_level_of(struct str name); // any case; SCHEMA_LEVEL_UNSET when it is none
 
@@ -155,7 +159,7 @@ enum schema_code schema_check(struct schema_store *s, struct str subject, int ve
 
 /* subject null: the global level. The answer is SCHEMA_LEVEL_UNSET for a subject without one. */
 enum schema_level schema_level_get(struct schema_store *s, struct str subject);
-/* Setting a subject's to SCHEMA_LEVEL_UNSET removes it, the global one goes back to BACKWARD. */
+/* Setting a subject's to SCHEMA_LEVEL_UNSET removes it, the global one goes back to the default. */
 enum schema_code schema_level_set(struct schema_store *s, struct str subject, enum schema_level level,
                                   struct err *e) MUST_CHECK;
 

@@ -16,9 +16,15 @@ struct schema_store *schema_store_new(schema_append_fn *append, void *arg)
     mutex_init(&s->state);
     s->append = append;
     s->arg = arg;
-    s->level = SCHEMA_BACKWARD;
+    s->level = s->default_level = SCHEMA_BACKWARD;
     s->mode = SCHEMA_READWRITE;
     return s;
+}
+
+void schema_store_default_level(struct schema_store *s, enum schema_level level)
+{
+    assert(level != SCHEMA_LEVEL_UNSET);
+    s->level = s->default_level = level;
 }
 
 void schema_forget_recent(struct schema_store *s)
@@ -148,6 +154,16 @@ bool schema_by_id(struct schema_store *s, int id, struct arena *a, struct schema
         entry = NULL;
     mutex_unlock(&s->state);
     return entry != NULL;
+}
+
+int schema_max_id(struct schema_store *s)
+{
+    int id;
+
+    mutex_lock(&s->state);
+    id = s->last_id;
+    mutex_unlock(&s->state);
+    return id;
 }
 
 static enum schema_code no_subject(struct str subject, struct err *e)

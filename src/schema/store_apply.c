@@ -188,7 +188,7 @@ static bool apply_level(struct schema_store *s, const struct record *r)
     if (r->subject.p)
         make_subject(s, r->subject)->level = level;
     else
-        s->level = level == SCHEMA_LEVEL_UNSET ? SCHEMA_BACKWARD : level;
+        s->level = level == SCHEMA_LEVEL_UNSET ? s->default_level : level;
     return true;
 }
 

@@ -11,7 +11,7 @@
 
 struct schema_store;
 
-#define EVENT_VERSION "tarn-0.1.0"
+#define EVENT_VERSION "tarn-" TARN_VERSION
 
 /* What the source block says. */
 struct event_source {

@@ -235,6 +235,19 @@ static void wait_ms(struct capture *c, int64_t ms)
     (void)poll(&p, 1, (int)ms);
 }
 
+/* A trouble that goes on is told once. */
+static void warn_once(struct capture *c, char *said, size_t size, const char *what)
+{
+    char *text;
+
+    if (strcmp(said, what) == 0)
+        return;
+    (void)snprintf(said, size, "%s", what);
+    text = mem_fmt("task %s: %s; trying again until it works", task_name(c->task), what);
+    capture_warn(c, text);
+    mem_free(text);
+}
+
 static void capture_init(struct capture *c, struct task *t, const struct config *config)
 {
     struct buf b = buf_make(sizeof c->partition);
@@ -268,6 +281,7 @@ static bool run(struct task *t, const struct config *config, struct err *e)
 {
     struct capture c;
     int64_t wait = FIRST_WAIT_MS;
+    char said[400] = "";
     bool ok;
 
     capture_init(&c, t, config);
@@ -282,6 +296,7 @@ static bool run(struct task *t, const struct config *config, struct err *e)
             break;
         if (c.progress)
             wait = FIRST_WAIT_MS;
+        warn_once(&c, said, sizeof said, e->msg);
         capture_report(&c, true, "trying again: %s", e->msg);
         wait_ms(&c, wait);
         wait = wait * 2 < c.settings.backoff_ms ? wait * 2 : c.settings.backoff_ms;

@@ -1,4 +1,4 @@
-#include "base/xml.h"
+#include "s3/xml.h"
 
 #include <string.h>
 

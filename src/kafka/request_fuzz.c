@@ -1,0 +1,197 @@
+/*
+ * Any bytes as frames to a broker that lives as long as the fuzzer: a length of two bytes and a frame, again and again. Every request
+ * ends with an answer or a hang-up before the next one begins; what parks is cancelled, as when its client goes.
+ *
+ * The header's key and version are folded onto rows of api.def, or else nearly all inputs would end at the header.
+ */
+#include "base/be.h"
+#include "base/mem.h"
+#include "group/offsets.h"
+#include "kafka/group.h"
+#include "kafka/kafka_int.h"
+#include "os/os.h"
+#include "os/tempdir.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { FRAMES_MAX = 16, HEAD = 8 };
+
+static const struct {
+    int16_t key, first, last;
+} rows[] = {
+#define X(NAME, key, message, told, first, last, flexible, handler) {key, first, last},
+#include "kafka/api.def"
+#undef X
+};
+
+static char dir[TEMPDIR_MAX];
+static struct net *net;
+static struct log *wal;
+static struct offsets *offsets;
+static struct kafka *kafka;
+
+/* The kernel, but nothing waits for the disk, and time is what the fuzzer says. */
+static struct os quick;
+static int64_t ahead_ns;
+
+static int no_sync(struct os *os, int fd)
+{
+    (void)os;
+    (void)fd;
+    return 0;
+}
+
+static int64_t now_ns(struct os *os)
+{
+    (void)os;
+    return os_real()->now_ns(os_real()) + ahead_ns;
+}
+
+/* One for all frames: run() looks at it once more after it has said that a turn is over. */
+static struct turn {
+    struct str frame;
+    struct kafka_req *q; // the loop's; NULL once it is over
+    struct mutex lock;
+    struct cond cond;
+    bool over;
+} turn;
+
+static void stop(void)
+{
+    struct err e;
+
+    net_shut(net, 0);
+    kafka_stop(kafka);
+    net_stop(net);
+    offsets_close(offsets);
+    log_close(wal);
+    if (!os_remove_tree(os_real(), dir, &e))
+        abort();
+}
+
+static void start(void)
+{
+    struct kafka_options o = {.os = &quick,
+                              .host = "127.0.0.1"}; // topics are not made by asking: they would pile up
+    struct log_settings s;
+    struct err e;
+    int port;
+    bool ok = tempdir_make(dir);
+
+    mutex_init(&turn.lock);
+    cond_init(&turn.cond);
+    quick = *os_real();
+    quick.fdatasync = quick.fsync = no_sync;
+    quick.now_ns = now_ns;
+    ok = ok && log_open(&(struct log_options){.os = &quick, .dir = dir}, &wal, &e) &&
+         offsets_open(&(struct offsets_options){.os = &quick, .log = wal, .partitions = 1}, &offsets, &e);
+    assert(ok);
+    log_settings_default(wal, &s);
+    ok = log_ensure_topic(wal, STR("t"), 2, &s, &e) && net_start(&(struct net_options){.loops = 1}, &net, &e);
+    assert(ok);
+    o.net = net;
+    o.log = wal;
+    o.offsets = offsets;
+    ok = kafka_start(&o, &kafka, &port, &e);
+    assert(ok);
+    atexit(stop);
+}
+
+static void end_turn(struct turn *t)
+{
+    t->q = NULL;
+    mutex_lock(&t->lock);
+    t->over = true;
+    cond_signal(&t->cond);
+    mutex_unlock(&t->lock);
+}
+
+static void on_done(struct kafka_req *q)
+{
+    const struct wire_out *o = &q->out;
+    struct turn *t = q->owner;
+
+    assert(q->silent || q->hang_up || (o->buf.n >= HEAD && be_get32(o->buf.p) + 4 == o->buf.n + o->spliced));
+    kafka_req_free(q);
+    end_turn(t);
+}
+
+/* A topic that is made or deleted outlives the input, so those two are read but not done. */
+static bool lasting(const struct kafka_req *q)
+{
+    return q->api->handler == kafka_create_topics || q->api->handler == kafka_delete_topics;
+}
+
+/* On the loop. What waits for other members is over when all time has gone by, what waits for records when its client goes. */
+static void run(void *arg)
+{
+    struct turn *t = arg;
+    struct err e;
+    struct kafka_req *q = kafka_req_new(kafka, t->frame, "127.0.0.1:1", &e);
+
+    t->q = q;
+    if (!q || lasting(q)) {
+        if (q)
+            kafka_req_free(q);
+        end_turn(t);
+        return;
+    }
+    kafka_req_run(q, on_done, t);
+    if (t->q && q->cancel)
+        q->cancel(q);
+    for (int i = 0;
+         i < 3 && t->q && (q->api->handler == kafka_join_group || q->api->handler == kafka_sync_group); i++) {
+        ahead_ns += (int64_t)INT32_MAX * 1000000;
+        coord_tick(kafka->coord);
+    }
+}
+
+static void send(struct str frame)
+{
+    turn.frame = frame;
+    turn.over = false;
+    loop_post(net_loop(net, 0), run, &turn);
+    mutex_lock(&turn.lock);
+    while (!turn.over)
+        cond_wait(&turn.cond, &turn.lock);
+    mutex_unlock(&turn.lock);
+}
+
+/* Key and version become ones that are spoken, unless their first bytes are 0xff. */
+static void fold(char *frame)
+{
+    size_t row = (uint8_t)frame[1] % ARRAY_LEN(rows);
+
+    if (frame[0] != (char)0xff)
+        be_put16(frame, (uint16_t)rows[row].key);
+    if (frame[2] != (char)0xff)
+        be_put16(frame + 2,
+                 (uint16_t)(rows[row].first + (uint8_t)frame[3] % (rows[row].last - rows[row].first + 1)));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+    struct arena a = {0};
+
+    if (!kafka)
+        start();
+    for (int i = 0; i < FRAMES_MAX && n > 2; i++) {
+        size_t len = be_get16(p);
+        char *frame;
+
+        p += 2;
+        n -= 2;
+        len = len < n ? len : n;
+        frame = arena_copy(&a, p, len);
+        if (len >= 4)
+            fold(frame);
+        send(str_from(frame, len));
+        p += len;
+        n -= len;
+    }
+    arena_fini(&a);
+    return 0;
+}
