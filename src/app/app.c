@@ -64,6 +64,7 @@ bool app_load(struct app *app, const char *folder, const char *const *assignment
 {
     *app = (struct app){.os = os_real(), .lock_fd = -1};
     app->began_ns = app->os->now_ns(app->os);
+    mutex_init(&app->meters.lock);
     for (int i = 0; i < ROLES; i++)
         app->role[i] = (struct role_state){.state = "off"};
     conf_defaults(&app->s, &app->arena);
@@ -83,6 +84,7 @@ bool app_load(struct app *app, const char *folder, const char *const *assignment
 void app_fini(struct app *app)
 {
     conf_env_fini(&app->env);
+    mutex_fini(&app->meters.lock);
     arena_fini(&app->arena);
 }
 
@@ -170,6 +172,7 @@ static void maintain(void *arg) // job
     struct app *app = arg;
     struct err e;
 
+    app_measure(app);
     if (!log_maintain(app->log, &e))
         obs_repeated(&again, OBS_WARN, "log", "maintenance failed, trying again: %s", e.msg);
     atomic_store(&app->maintaining, false);

@@ -37,6 +37,15 @@ struct role_state {
     int port;
 };
 
+/* Rows each step had, once a second: for rates. */
+enum { STEPS = 5, RATE_SECONDS = 5 };
+struct meters {
+    struct mutex lock; // guards all below
+    int64_t rows[RATE_SECONDS][STEPS];
+    int64_t at_ms[RATE_SECONDS]; // 0: not yet
+    unsigned next;
+};
+
 struct app {
     struct arena arena; // process lifetime: settings, paths, names
     struct settings s;
@@ -48,6 +57,7 @@ struct app {
     int64_t waited_ms;         // of the start, for PostgreSQL to be up
     int64_t ready_ms;          // from began to ready, without waited_ms
     _Atomic bool ready;
+    struct meters meters;
     _Atomic bool maintaining; // a job of app_tick() runs
     unsigned parts_started;
     struct role_state role[ROLES];
@@ -81,8 +91,10 @@ bool app_tick(struct app *app, struct err *e) MUST_CHECK;
 void app_stop(struct app *app);
 void app_fini(struct app *app);
 
+/* Notes what each step has done so far. */
+void app_measure(struct app *app);
 /* Writes the JSON of GET /api/status; any thread, while the app is up. */
-void app_status(void *app, struct buf *out);
+void app_status(void *arg, struct buf *out);
 
 /* DATA/tarn.run tells the verbs where the program answers: {"pid":1,"console":"http://127.0.0.1:8080",...}. */
 bool run_file_write(const struct app *app, struct err *e) MUST_CHECK;

@@ -76,9 +76,30 @@ void connectors_stop(struct app *app)
 
 /* ---- files ---- */
 
+/* ${NAME} in values, after parsing: a variable's text may hold quotes. */
+static bool expand(struct app *app, struct arena *a, json_t *config, struct err *e)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(config, key, value)
+    {
+        struct str text;
+
+        if (!json_is_string(value))
+            continue;
+        if (!conf_expand(a, &app->env, str_of(json_string_value(value)), &text, e))
+            return err_wrap(e, "%s", key);
+        if (json_string_setn(value, text.p, text.n) != 0)
+            return err_set(e, ERR_INVALID, "%s: the value is not UTF-8 after its variables are replaced",
+                           key);
+    }
+    return true;
+}
+
 /* Name and config of a file's JSON, in a. */
-static bool read_connector(struct arena *a, struct str text, struct str *name, struct str *config,
-                           struct err *e)
+static bool read_connector(struct app *app, struct arena *a, struct str text, struct str *name,
+                           struct str *config, struct err *e)
 {
     json_error_t why;
     json_t *root = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &why), *inner;
@@ -95,6 +116,10 @@ static bool read_connector(struct arena *a, struct str text, struct str *name, s
         *name = arena_str(a, str_of(json_string_value(json_object_get(root, "name"))));
     if (!json_is_object(inner))
         inner = root;
+    if (!expand(app, a, inner, e)) {
+        json_decref(root);
+        return false;
+    }
     n = json_dumpb(inner, NULL, 0, JSON_COMPACT);
     out = arena_alloc(a, n + 1);
     *config = str_from(out, json_dumpb(inner, out, n, JSON_COMPACT));
@@ -109,7 +134,7 @@ static bool apply_file(struct app *app, struct arena *a, struct str file, struct
     bool created;
 
     return (os_read_file(app->os, path, LIMIT_SETTINGS, a, &text, e) &&
-            conf_expand(a, &app->env, text, &text, e) && read_connector(a, text, &name, &config, e) &&
+            read_connector(app, a, text, &name, &config, e) &&
             connect_put(app->connect, name, config, &created, e)) ||
            err_wrap(e, "connectors/%.*s", STR_ARG(file));
 }

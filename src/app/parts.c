@@ -138,7 +138,8 @@ static bool start_log(struct app *app, struct err *e)
 
     return log_open(&o, &app->log, e) &&
            offsets_open(&(struct offsets_options){.os = app->os, .log = app->log}, &app->offsets, e) &&
-           schemas_open(app->log, app->os, schema_level_of(str_of(app->s.schema_compatibility)), &app->schemas, e);
+           schemas_open(app->log, app->os, schema_level_of(str_of(app->s.schema_compatibility)),
+                        &app->schemas, e);
 }
 
 static void stop_log(struct app *app)
@@ -327,18 +328,18 @@ static void stop_ingest(struct app *app)
 
 /* Connectors come last: they are pointed at the doors. Their runtime is there before its door is. */
 const struct part parts[] = {
-    {"network", NO_ROLE, start_net, NULL, stop_net},
-    {"postgres", ROLE_postgres, begin_postgres, NULL, stop_postgres},
-    {"log", NO_ROLE, start_log, NULL, stop_log},
-    {"objects", NO_ROLE, start_objects, NULL, stop_objects},
-    {"kafka", ROLE_kafka, start_kafka, NULL, stop_kafka},
-    {"registry", ROLE_registry, start_registry, NULL, stop_registry},
-    {"s3", ROLE_s3, start_s3, NULL, stop_s3},
-    {"console", ROLE_console, start_console, NULL, stop_console},
-    {"database", NO_ROLE, start_database, NULL, NULL},
-    {"connectors", NO_ROLE, connectors_start, NULL, connectors_stop},
-    {"connect", ROLE_connect, start_connect_door, NULL, NULL},
-    {"ingest", ROLE_ingest, start_ingest, quiet_ingest, stop_ingest},
-    {"project", NO_ROLE, connectors_apply, NULL, NULL},
+    {"network",    NO_ROLE,       start_net,          NULL,         stop_net       },
+    {"postgres",   ROLE_postgres, begin_postgres,     NULL,         stop_postgres  },
+    {"log",        NO_ROLE,       start_log,          NULL,         stop_log       },
+    {"objects",    NO_ROLE,       start_objects,      NULL,         stop_objects   },
+    {"kafka",      ROLE_kafka,    start_kafka,        NULL,         stop_kafka     },
+    {"registry",   ROLE_registry, start_registry,     NULL,         stop_registry  },
+    {"s3",         ROLE_s3,       start_s3,           NULL,         stop_s3        },
+    {"console",    ROLE_console,  start_console,      NULL,         stop_console   },
+    {"database",   NO_ROLE,       start_database,     NULL,         NULL           },
+    {"connectors", NO_ROLE,       connectors_start,   NULL,         connectors_stop},
+    {"connect",    ROLE_connect,  start_connect_door, NULL,         NULL           },
+    {"ingest",     ROLE_ingest,   start_ingest,       quiet_ingest, stop_ingest    },
+    {"project",    NO_ROLE,       connectors_apply,   NULL,         NULL           },
 };
 const unsigned part_count = ARRAY_LEN(parts);

@@ -45,6 +45,13 @@ static void show_roles(const json_t *roles)
     }
 }
 
+/* A number, or "-" where it is not known. */
+static const char *lag(const json_t *o, const char *key, char *out, size_t max)
+{
+    (void)snprintf(out, max, "%.0f", number(o, key));
+    return json_is_number(json_object_get(o, key)) ? out : "-";
+}
+
 static void show_steps(const json_t *steps)
 {
     const json_t *s;
@@ -55,9 +62,30 @@ static void show_steps(const json_t *steps)
     (void)printf("\n%-10s %14s %10s %12s %10s\n", "step", "rows", "rows/s", "lag rows", "lag ms");
     json_array_foreach(steps, i, s)
     {
-        (void)printf("%-10s %14.0f %10.0f %12.0f %10.0f\n", text(s, "name"), number(s, "rows"),
-                     number(s, "rows_per_s"), number(s, "lag_rows"), number(s, "lag_ms"));
+        char lag_rows[32], lag_ms[32];
+        (void)printf("%-10s %14.0f %10.0f %12s %10s\n", text(s, "name"), number(s, "rows"),
+                     number(s, "rows_per_s"), lag(s, "lag_rows", lag_rows, sizeof lag_rows),
+                     lag(s, "lag_ms", lag_ms, sizeof lag_ms));
     }
+}
+
+static void show_connector(const json_t *c)
+{
+    const json_t *tasks = json_object_get(c, "tasks"), *t, *trace = json_object_get(c, "trace");
+    const char *doing = "";
+    double records = 0;
+    size_t i;
+
+    json_array_foreach(tasks, i, t)
+    {
+        records += number(t, "records");
+        doing = *text(t, "doing") ? text(t, "doing") : doing;
+        trace = trace ? trace : json_object_get(t, "trace");
+    }
+    (void)printf("%-34s %-8s %-10s %14.0f  %s\n", text(c, "name"), text(c, "type"), text(c, "state"), records,
+                 doing);
+    if (json_is_string(trace))
+        (void)printf("    %s\n", json_string_value(trace));
 }
 
 static void show_connectors(const json_t *connectors)
@@ -67,11 +95,10 @@ static void show_connectors(const json_t *connectors)
 
     if (json_array_size(connectors) == 0)
         return;
-    (void)printf("\n%-34s %-8s %-10s\n", "connector", "type", "state");
+    (void)printf("\n%-34s %-8s %-10s %14s  %s\n", "connector", "type", "state", "records", "doing");
     json_array_foreach(connectors, i, c)
     {
-        (void)printf("%-34s %-8s %-10s %s\n", text(c, "name"), text(c, "type"), text(c, "state"),
-                     text(c, "doing"));
+        show_connector(c);
     }
 }
 

@@ -1,9 +1,193 @@
+/*
+ * The JSON of GET /api/status. Each step of the data's way (from the source to the tables) has a count of rows; once a
+ * second app_measure() notes them, and a rate is what came in the last RATE_SECONDS.
+ */
 #include "app/app_int.h"
 
+#include "base/mem.h"
+#include "connect/connect.h"
+#include "log/log.h"
 #include "os/os.h"
 
+#include <jansson.h>
 #include <stdatomic.h>
 #include <unistd.h>
+
+enum step_id { STEP_CAPTURE, STEP_TOPIC, STEP_RAW, STEP_LAKE, STEP_OTHER };
+static const char *const step_names[STEPS] = {"capture", "topic", "raw", "lake", "other"};
+
+struct step {
+    bool present;
+    int64_t rows, lag_rows, lag_ms; // lags: -1 when not known
+};
+
+/* ---- counting ---- */
+
+/* Connector classes whose steps have names of their own; other sources and sinks are known by their type. */
+static enum step_id step_of(const struct connect_info *c, const char *class_name)
+{
+    struct str class = str_of(class_name);
+
+    if (str_is(c->type, "source"))
+        return STEP_CAPTURE;
+    if (str_ends(class, STR("S3SinkConnector")))
+        return STEP_RAW;
+    return str_ends(class, STR("IcebergSinkConnector")) ? STEP_LAKE : STEP_OTHER;
+}
+
+static const char *class_of(const struct connect_info *c, struct arena *a)
+{
+    json_t *root = json_loadb(c->config_json.p, c->config_json.n, 0, NULL);
+    const char *name = json_string_value(json_object_get(root, "connector.class"));
+    const char *copy = arena_str(a, str_of(name ? name : "")).p;
+
+    json_decref(root);
+    return copy;
+}
+
+static void add_lag(int64_t *sum, int64_t lag)
+{
+    if (lag >= 0)
+        *sum = *sum < 0 ? lag : *sum + lag;
+}
+
+static void add_connector(struct step *steps, const struct connect_info *c, struct arena *a)
+{
+    struct step *s = &steps[step_of(c, class_of(c, a))];
+
+    s->present = true;
+    for (size_t i = 0; i < c->task_count; i++) {
+        const struct connect_task_info *t = &c->tasks[i];
+        s->rows += (int64_t)t->stats.records;
+        add_lag(&s->lag_rows, t->lag_records);
+        if (t->stats.source_lag_ms > s->lag_ms)
+            s->lag_ms = t->stats.source_lag_ms;
+    }
+}
+
+/* Before the log and the runtime are started there is nothing to count. */
+static void count(struct app *app, struct arena *a, struct step *steps, struct connect_info **list, size_t *n)
+{
+    struct log_stats log;
+
+    *n = 0;
+    for (int i = 0; i < STEPS; i++)
+        steps[i] = (struct step){.lag_rows = -1, .lag_ms = -1};
+    if (!atomic_load(&app->ready))
+        return;
+    log_stats(app->log, &log);
+    steps[STEP_TOPIC].present = true;
+    steps[STEP_TOPIC].rows = (int64_t)log.records;
+    connect_list(app->connect, a, list, n);
+    for (size_t i = 0; i < *n; i++)
+        add_connector(steps, &(*list)[i], a);
+}
+
+void app_measure(struct app *app)
+{
+    int64_t now_ms = app->os->now_ns(app->os) / 1000000;
+    struct meters *m = &app->meters;
+    struct step steps[STEPS];
+    struct connect_info *list;
+    struct arena a = {0};
+    size_t n;
+
+    count(app, &a, steps, &list, &n);
+    arena_fini(&a);
+    mutex_lock(&m->lock);
+    for (int i = 0; i < STEPS; i++)
+        m->rows[m->next][i] = steps[i].rows;
+    m->at_ms[m->next] = now_ms;
+    m->next = (m->next + 1) % RATE_SECONDS;
+    mutex_unlock(&m->lock);
+}
+
+/* Rows a second since the oldest note. A connector that was started anew counts from 0: no negative rates. */
+static double rate(struct app *app, int step, int64_t rows)
+{
+    int64_t now_ms = app->os->now_ns(app->os) / 1000000, since_ms = 0;
+    struct meters *m = &app->meters;
+    double per_s = 0;
+
+    mutex_lock(&m->lock);
+    for (unsigned i = 0; i < RATE_SECONDS && since_ms == 0; i++) {
+        unsigned at = (m->next + i) % RATE_SECONDS;
+        if (m->at_ms[at] == 0 || m->at_ms[at] >= now_ms)
+            continue;
+        since_ms = now_ms - m->at_ms[at];
+        if (rows > m->rows[at][step])
+            per_s = (double)(rows - m->rows[at][step]) * 1000 / (double)since_ms;
+    }
+    mutex_unlock(&m->lock);
+    return per_s;
+}
+
+/* ---- writing ---- */
+
+static void put_lag(struct buf *b, const char *name, int64_t lag)
+{
+    if (lag >= 0)
+        buf_fmt(b, ",\"%s\":%lld", name, (long long)lag);
+    else
+        buf_fmt(b, ",\"%s\":null", name);
+}
+
+static void put_steps(struct app *app, const struct step *steps, struct buf *b)
+{
+    const char *sep = "";
+
+    buf_str(b, STR(",\"steps\":["));
+    for (int i = 0; i < STEPS; i++) {
+        if (!steps[i].present)
+            continue;
+        buf_fmt(b, "%s{\"name\":\"%s\",\"rows\":%lld,\"rows_per_s\":%.1f", sep, step_names[i],
+                (long long)steps[i].rows, rate(app, i, steps[i].rows));
+        put_lag(b, "lag_rows", steps[i].lag_rows);
+        put_lag(b, "lag_ms", steps[i].lag_ms);
+        buf_u8(b, '}');
+        sep = ",";
+    }
+    buf_u8(b, ']');
+}
+
+static void put_task(const struct connect_task_info *t, struct buf *b)
+{
+    buf_fmt(b, "{\"id\":%d,\"state\":\"%s\",\"doing\":", t->id, t->state);
+    buf_json(b, str_of(t->stats.state));
+    buf_fmt(b, ",\"records\":%llu,\"bytes\":%llu", (unsigned long long)t->stats.records,
+            (unsigned long long)t->stats.bytes);
+    put_lag(b, "lag_records", t->lag_records);
+    put_lag(b, "lag_bytes", t->stats.source_lag_bytes);
+    put_lag(b, "lag_ms", t->stats.source_lag_ms);
+    if (t->trace.n > 0) {
+        buf_str(b, STR(",\"trace\":"));
+        buf_json(b, t->trace);
+    }
+    buf_u8(b, '}');
+}
+
+static void put_connectors(const struct connect_info *list, size_t n, struct buf *b)
+{
+    buf_str(b, STR(",\"connectors\":["));
+    for (size_t i = 0; i < n; i++) {
+        const struct connect_info *c = &list[i];
+        buf_fmt(b, "%s{\"name\":", i ? "," : "");
+        buf_json(b, c->name);
+        buf_fmt(b, ",\"type\":\"%.*s\",\"state\":\"%s\"", STR_ARG(c->type), c->state);
+        if (c->trace.n > 0) {
+            buf_str(b, STR(",\"trace\":"));
+            buf_json(b, c->trace);
+        }
+        buf_str(b, STR(",\"tasks\":["));
+        for (size_t t = 0; t < c->task_count; t++) {
+            if (t > 0)
+                buf_u8(b, ',');
+            put_task(&c->tasks[t], b);
+        }
+        buf_str(b, STR("]}"));
+    }
+    buf_u8(b, ']');
+}
 
 static void put_roles(const struct app *app, struct buf *b)
 {
@@ -23,7 +207,12 @@ void app_status(void *arg, struct buf *out)
 {
     struct app *app = arg;
     bool ready = atomic_load(&app->ready);
+    struct connect_info *list = NULL;
+    struct step steps[STEPS];
+    struct arena a = {0};
+    size_t n;
 
+    count(app, &a, steps, &list, &n);
     buf_fmt(out, "{\"version\":\"%s\",\"pid\":%d,\"project\":", TARN_VERSION, (int)getpid());
     buf_json(out, str_of(app->folder));
     buf_fmt(out, ",\"ready\":%s,\"uptime_ms\":%lld,\"ready_ms\":%lld,", ready ? "true" : "false",
@@ -31,5 +220,8 @@ void app_status(void *arg, struct buf *out)
             (long long)(ready ? app->ready_ms : -1));
     buf_fmt(out, "\"memory\":{\"rss_bytes\":%lld},", (long long)os_rss_bytes());
     put_roles(app, out);
-    buf_str(out, STR(",\"steps\":[],\"connectors\":[]}"));
+    put_steps(app, steps, out);
+    put_connectors(list, n, out);
+    buf_u8(out, '}');
+    arena_fini(&a);
 }
