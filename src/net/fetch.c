@@ -50,6 +50,35 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return buf_ok(b) ? size * n : 0;
 }
 
+/* Header lines; the line of a status begins a new answer. */
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct buf *b = arg;
+
+    if (str_starts(str_from(p, size * n), STR("HTTP/")))
+        buf_reset(b);
+    else
+        buf_put(b, p, size * n);
+    return buf_ok(b) ? size * n : 0;
+}
+
+struct str fetch_header(const struct fetch_answer *a, const char *name)
+{
+    struct str rest = a->head, line, key;
+
+    while (str_cut(&rest, '\n', &line))
+        if (str_cut(&line, ':', &key) && str_eq_nocase(key, str_of(name)))
+            return str_trim(line);
+    return STR_NULL;
+}
+
+static void set_sign(CURL *c, const struct fetch_sign *s, struct arena *a)
+{
+    (void)curl_easy_setopt(c, CURLOPT_AWS_SIGV4, arena_fmt(a, "aws:amz:%s:%s", s->region, s->service));
+    (void)curl_easy_setopt(c, CURLOPT_USERNAME, s->access_key);
+    (void)curl_easy_setopt(c, CURLOPT_PASSWORD, s->secret_key);
+}
+
 static struct curl_slist *header_list(const struct fetch *f, struct arena *a)
 {
     struct curl_slist *list = curl_slist_append(NULL, "Expect:"); // no waiting for 100 Continue
@@ -63,6 +92,7 @@ static void set_options(CURL *c, const struct fetch *f, struct curl_slist *heade
                         char *why)
 {
     (void)curl_easy_setopt(c, CURLOPT_URL, f->url);
+    (void)curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L); // ".." may be part of an object's key
     (void)curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c, CURLOPT_PROXY, ""); // what is asked for is named by the user's own settings
@@ -100,7 +130,8 @@ static bool failed(const struct fetch *f, CURLcode rc, const struct buf *body, c
 
 bool fetch(const struct fetch *f, struct arena *a, struct fetch_answer *out, struct err *e)
 {
-    struct buf body = buf_make(f->max_bytes ? f->max_bytes : LIMIT_HTTP_BODY);
+    struct buf body = buf_make(f->max_bytes ? f->max_bytes : LIMIT_HTTP_BODY),
+               head = buf_make(LIMIT_HTTP_HEAD);
     char why[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers;
     const char *type = NULL;
@@ -112,17 +143,22 @@ bool fetch(const struct fetch *f, struct arena *a, struct fetch_answer *out, str
         return err_set(e, ERR_IO, "the HTTP client cannot be set up");
     headers = header_list(f, a);
     set_options(c, f, headers, &body, why);
+    (void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(c, CURLOPT_HEADERDATA, &head);
+    if (f->sign)
+        set_sign(c, f->sign, a);
     rc = curl_easy_perform(c);
     if (rc == CURLE_OK) {
         (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
         (void)curl_easy_getinfo(c, CURLINFO_CONTENT_TYPE, &type);
         *out = (struct fetch_answer){(int)status, arena_str(a, buf_view(&body)),
-                                     arena_str(a, str_of(type ? type : ""))};
+                                     arena_str(a, str_of(type ? type : "")), arena_str(a, buf_view(&head))};
     } else {
         (void)failed(f, rc, &body, why, e);
     }
     give_back(c);
     curl_slist_free_all(headers);
     buf_fini(&body);
+    buf_fini(&head);
     return rc == CURLE_OK;
 }

@@ -19,21 +19,35 @@ struct fetch_header {
     const char *name, *value;
 };
 
+/*
+ * AWS Signature Version 4 over the URL, the headers and the hash in x-amz-content-sha256, which the caller gives. The query must be
+ * in canonical form: encoded, sorted by name, each name with a '='.
+ */
+struct fetch_sign {
+    const char *region, *service; // "us-east-1", "s3"
+    const char *access_key, *secret_key;
+};
+
 struct fetch {
     const char *url;
     const char *method; // NULL: GET, or POST when there is a body
     const struct fetch_header *headers;
     size_t header_count;
-    struct str body;    // p NULL: none
-    int64_t timeout_ms; // of the whole call; 0: 30 s
-    size_t max_bytes;   // of the answer's body; 0: LIMIT_HTTP_BODY
-    bool follow;        // redirects, at most five
+    struct str body;               // p NULL: none
+    int64_t timeout_ms;            // of the whole call; 0: 30 s
+    size_t max_bytes;              // of the answer's body; 0: LIMIT_HTTP_BODY
+    bool follow;                   // redirects, at most five
+    const struct fetch_sign *sign; // NULL: not signed
 };
 
 struct fetch_answer {
     int status;
     struct str body, type; // in the arena, with a NUL behind; type: Content-Type, empty when there is none
+    struct str head;       // the answer's header lines, the last answer's when redirects were followed
 };
+
+/* A header of the answer, in any case; STR_NULL when absent. */
+struct str fetch_header(const struct fetch_answer *a, const char *name);
 
 /*
  * True when the server answered, whatever the status. ERR_REMOTE: it could not be reached or broke off; ERR_TIMEOUT;

@@ -89,6 +89,8 @@ int64_t http_param_i64(struct http_req *q, const char *name,
 int http_segments(struct http_req *q, struct str *out, int max);
 /* Percent-decoded; STR_NULL when malformed. */
 struct str http_decode(struct arena *a, struct str in, bool plus_is_blank);
+/* Percent-encoding: letters, digits and - _ . ~ are kept (RFC 3986, 2.3), and / when said so. */
+void http_encode(struct buf *out, struct str s, bool keep_slash);
 
 /* ---- answering, once, from run() or after http_defer() ---- */
 

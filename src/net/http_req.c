@@ -39,6 +39,19 @@ struct str http_decode(struct arena *a, struct str in, bool plus_is_blank)
     return str_from(p, n);
 }
 
+void http_encode(struct buf *out, struct str s, bool keep_slash)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+
+        if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+            c == '_' || c == '.' || c == '~' || (c == '/' && keep_slash))
+            buf_u8(out, (uint8_t)c);
+        else
+            buf_fmt(out, "%%%02X", (uint8_t)c);
+    }
+}
+
 struct str http_param(struct http_req *q, const char *name)
 {
     struct str rest = q->query, pair, key;

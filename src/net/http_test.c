@@ -541,9 +541,10 @@ TEST(stop_answers_what_was_asked)
     rig_stop(&r);
 }
 
-TEST(percent_decoding)
+TEST(percent_coding)
 {
     struct arena a = {0};
+    struct buf b = buf_make(100);
 
     OK(str_is(http_decode(&a, STR("a%20b+c%2f"), false), "a b+c/"));
     OK(str_is(http_decode(&a, STR("a+b"), true), "a b"));
@@ -552,6 +553,10 @@ TEST(percent_decoding)
     OK(!http_decode(&a, STR("%4"), true).p);
     OK(!http_decode(&a, STR("%g0"), true).p);
     OK(!http_decode(&a, STR("%0g"), true).p);
+    http_encode(&b, STR("a b/~+\xc3\xa9"), true);
+    http_encode(&b, STR("/"), false);
+    OK(str_is(buf_view(&b), "a%20b/~%2B%C3%A9%2F"));
+    buf_fini(&b);
     arena_fini(&a);
 }
 

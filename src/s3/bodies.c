@@ -1,7 +1,7 @@
 #include "s3/bodies.h"
 
+#include "base/xml.h"
 #include "s3/http_rules.h"
-#include "s3/xml.h"
 
 enum s3_code s3_read_delete(struct arena *a, struct str text, struct str *keys, size_t *count, bool *quiet)
 {

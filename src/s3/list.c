@@ -25,7 +25,7 @@ static void key_text(struct listing *l, struct buf *b, struct str s)
         return;
     }
     enc = buf_make(LIMIT_HTTP_HEAD);
-    s3_uri_encode(&enc, s, true);
+    http_encode(&enc, s, true);
     for (size_t i = 0; i < enc.n; i++) {
         if (enc.n - i >= 3 && memcmp(enc.p + i, "%20", 3) == 0) {
             buf_u8(b, '+');

@@ -8,13 +8,13 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/xml.h"
 #include "net/http.h"
 #include "object/object.h"
 #include "s3/checksum.h"
 #include "s3/chunked.h"
 #include "s3/code.h"
 #include "s3/s3.h"
-#include "s3/xml.h"
 
 #define S3_XML_MAX ((size_t)4 * 1024 * 1024) // 10,000 parts of a CompleteMultipartUpload fit
 enum { S3_COPY = 256 * 1024 };

@@ -185,19 +185,6 @@ enum s3_code sigv4_parse(const struct sigv4_request *q, struct arena *a, struct 
 
 /* ---- the canonical request ---- */
 
-void s3_uri_encode(struct buf *out, struct str s, bool keep_slash)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-
-        if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-            c == '_' || c == '.' || c == '~' || (c == '/' && keep_slash))
-            buf_u8(out, (uint8_t)c);
-        else
-            buf_fmt(out, "%%%02X", (uint8_t)c);
-    }
-}
-
 struct pair {
     struct str name, value; // encoded
 };
@@ -216,7 +203,7 @@ static struct str reencode(struct arena *a, struct str raw, bool *ok)
     struct buf b = buf_make(LIMIT_HTTP_HEAD * 3);
 
     *ok = *ok && plain.p;
-    s3_uri_encode(&b, plain, false);
+    http_encode(&b, plain, false);
     s = arena_str(a, buf_view(&b));
     buf_fini(&b);
     return s;
@@ -294,7 +281,7 @@ static bool canonical(const struct sigv4_request *q, const struct sigv4 *s, stru
         return false;
     buf_str(out, q->method);
     buf_u8(out, '\n');
-    s3_uri_encode(out, path, true);
+    http_encode(out, path, true);
     buf_u8(out, '\n');
     if (!canonical_query(q, s->presigned, a, out))
         return false;

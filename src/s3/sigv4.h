@@ -46,5 +46,3 @@ enum s3_code sigv4_verify(const struct sigv4_request *q, struct sigv4 *s, struct
 /* One link of the chain of signatures in an aws-chunked body: what = "AWS4-HMAC-SHA256-PAYLOAD" or "...-TRAILER". */
 void sigv4_chain(const struct sigv4 *s, const char *what, const char previous[SIGV4_HEX],
                  const uint8_t digest[32], char out[SIGV4_HEX]);
-/* Percent-encoding with S3's alphabet (A-Z a-z 0-9 - _ . ~ are kept, and / when said so). */
-void s3_uri_encode(struct buf *out, struct str s, bool keep_slash);

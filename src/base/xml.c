@@ -1,4 +1,4 @@
-#include "s3/xml.h"
+#include "base/xml.h"
 
 #include <string.h>
 

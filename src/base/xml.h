@@ -1,5 +1,5 @@
 /*
- * xml: the little XML that S3 speaks: reading a client's, and escaping what goes into ours.
+ * xml: the little XML that S3 speaks: reading another's, and escaping what goes into ours.
  *
  *     struct xml x = xml_from(arena, body);
  *     while (xml_next(&x))
