@@ -18,7 +18,7 @@ struct place {
 
 static bool open_place(struct place *p)
 {
-    struct log_options o = {.os = &p->os.os, .dir = p->dir, .journal_bytes = 256 * 1024};
+    struct log_options o = {.os = &p->os.os, .dir = p->dir, .journal_bytes = 262144};
 
     os_fault_init(&p->os, os_real(), OS_FAULT_EIO, UINT32_MAX, true);
     return log_open(&o, &p->log, &e) && schemas_open(p->log, &p->os.os, SCHEMA_BACKWARD, &p->schemas, &e);

@@ -77,7 +77,7 @@ struct schema_slot *schema_slot(const struct schema_subject *sub, int version, b
     return NULL;
 }
 
-size_t schema_live(const struct schema_subject *sub)
+static size_t live_count(const struct schema_subject *sub)
 {
     size_t n = 0;
 
@@ -132,8 +132,8 @@ static struct schema_text copy_text(struct arena *a, const struct schema_text *t
     return out;
 }
 
-struct schema_version schema_copy(struct arena *a, const struct schema_subject *sub,
-                                  const struct schema_slot *slot)
+static struct schema_version copy_version(struct arena *a, const struct schema_subject *sub,
+                                          const struct schema_slot *slot)
 {
     return (struct schema_version){.subject = arena_str(a, sub->name),
                                    .version = slot->version,
@@ -188,11 +188,11 @@ enum schema_code schema_get(struct schema_store *s, struct str subject, int vers
     mutex_lock(&s->state);
     sub = schema_subject(s, subject);
     if (sub) {
-        any = deleted_too ? sub->count > 0 : schema_live(sub) > 0;
+        any = deleted_too ? sub->count > 0 : live_count(sub) > 0;
         slot = schema_slot(sub, version, deleted_too);
     }
     if (slot)
-        *out = schema_copy(a, sub, slot);
+        *out = copy_version(a, sub, slot);
     mutex_unlock(&s->state);
     if (slot)
         return SCHEMA_OK;
@@ -213,7 +213,7 @@ enum schema_code schema_lookup(struct schema_store *s, struct str subject, const
     if (sub) {
         const struct schema_entry *entry = schema_entry_of(s, &parsed.text);
 
-        known = deleted_too ? sub->count > 0 : schema_live(sub) > 0;
+        known = deleted_too ? sub->count > 0 : live_count(sub) > 0;
         for (size_t i = sub->count; entry && !found && i > 0; i--) {
             const struct schema_slot *slot = &sub->slots[i - 1];
 
@@ -246,7 +246,7 @@ static bool shows(const struct schema_slot *slot, enum schema_which which)
 /* For a subject, deleted only means that no version is live. */
 static bool subject_shows(const struct schema_subject *sub, enum schema_which which)
 {
-    size_t live = schema_live(sub);
+    size_t live = live_count(sub);
 
     if (which == SCHEMA_LIVE_AND_DELETED)
         return sub->count > 0;
@@ -299,7 +299,7 @@ bool schema_versions(struct schema_store *s, struct str subject, enum schema_whi
 
         for (size_t k = 0; sub && k < sub->count; k++)
             if (shows(&sub->slots[k], which))
-                (*out)[n++] = schema_copy(a, sub, &sub->slots[k]);
+                (*out)[n++] = copy_version(a, sub, &sub->slots[k]);
     }
     mutex_unlock(&s->state);
     *count = n;
@@ -322,7 +322,7 @@ bool schema_id_versions(struct schema_store *s, int id, bool deleted_too, struct
 
         for (size_t k = 0; k < sub->count; k++)
             if (sub->slots[k].entry == entry && (deleted_too || !sub->slots[k].deleted))
-                (*out)[n++] = schema_copy(a, sub, &sub->slots[k]);
+                (*out)[n++] = copy_version(a, sub, &sub->slots[k]);
     }
     mutex_unlock(&s->state);
     *count = n;
@@ -388,7 +388,7 @@ enum schema_code schema_referenced_by(struct schema_store *s, struct str subject
     mutex_lock(&s->state);
     sub = schema_subject(s, subject);
     slot = sub ? schema_slot(sub, version, false) : NULL;
-    known = sub && schema_live(sub) > 0;
+    known = sub && live_count(sub) > 0;
     if (slot)
         *count = referring(s, subject, slot->version, a, ids);
     mutex_unlock(&s->state);

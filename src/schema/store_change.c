@@ -276,6 +276,7 @@ enum schema_code schema_add(struct schema_store *s, struct str subject, const st
     struct change c;
     enum schema_code code;
 
+    *out = (struct schema_version){.subject = subject};
     if (recent(s, subject, t, out))
         return SCHEMA_OK;
     begin(&c, s, e);
@@ -295,7 +296,7 @@ enum schema_code schema_add(struct schema_store *s, struct str subject, const st
 bool schema_register(struct schema_store *s, struct str subject, const struct schema_text *t, int *id,
                      int *version, struct err *e)
 {
-    struct schema_version v;
+    struct schema_version v = {0};
 
     if (schema_add(s, subject, t, &v, e) != SCHEMA_OK)
         return false;

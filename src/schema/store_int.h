@@ -59,9 +59,6 @@ struct schema_subject *schema_subject(struct schema_store *s, struct str name); 
 struct schema_slot *schema_slot(const struct schema_subject *sub, int version, bool deleted_too);
 struct schema_entry *schema_entry_of(struct schema_store *s, const struct schema_text *t); // by content
 struct schema_entry *schema_entry_by_id(struct schema_store *s, int id);
-size_t schema_live(const struct schema_subject *sub); // versions that are not deleted
-struct schema_version schema_copy(struct arena *a, const struct schema_subject *sub,
-                                  const struct schema_slot *slot);
 void schema_forget_recent(struct schema_store *s);
 /* One record into state. */
 bool schema_apply_locked(struct schema_store *s, struct str key, struct str value, struct err *e);
