@@ -18,7 +18,7 @@ const struct role roles[ROLES] = {
 #undef X
 };
 
-int64_t role_port(const struct app *app, enum role_id r)
+static int64_t role_port(const struct app *app, enum role_id r)
 {
     const void *field = (const char *)&app->s + roles[r].port_at;
 

@@ -18,5 +18,4 @@ struct part {
 extern const struct part parts[];
 extern const unsigned part_count;
 
-int64_t role_port(const struct app *app, enum role_id r); // as set: CONF_OFF, 0 or a port
 void role_up(struct app *app, enum role_id r, int port);

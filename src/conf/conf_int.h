@@ -33,4 +33,3 @@ bool conf_is_section(struct str name);
 void conf_allowed(const struct setting *row, struct buf *b);
 bool conf_set(struct settings *s, struct arena *a, const struct setting *row, struct str value,
               struct err *e) MUST_CHECK;
-bool conf_parse_bytes(struct str text, int64_t *out) MUST_CHECK; // "64 MiB"

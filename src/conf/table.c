@@ -117,7 +117,7 @@ void conf_allowed(const struct setting *row, struct buf *b)
 
 /* ---- values ---- */
 
-bool conf_parse_bytes(struct str text, int64_t *out)
+static bool parse_bytes(struct str text, int64_t *out)
 {
     static const struct {
         const char *name;
@@ -150,7 +150,7 @@ bool conf_parse_bytes(struct str text, int64_t *out)
 
 static bool parse_number(const struct setting *row, struct str text, int64_t *out)
 {
-    return row->type == SETTING_BYTES ? conf_parse_bytes(text, out) : str_i64(text, out);
+    return row->type == SETTING_BYTES ? parse_bytes(text, out) : str_i64(text, out);
 }
 
 static bool number_ok(const struct setting *row, struct str text, int64_t *out)

@@ -34,11 +34,6 @@ struct net *conn_net(struct conn *c)
     return c->loop->net;
 }
 
-uint64_t conn_id(struct conn *c)
-{
-    return c->id;
-}
-
 const char *conn_peer(struct conn *c)
 {
     return c->peer;
@@ -52,11 +47,6 @@ struct conn *conn_find(struct loop *l, uint64_t id)
     struct conn *c = at < l->slot_count ? l->slots[at].c : NULL;
 
     return c && c->id == id && !c->lingering ? c : NULL;
-}
-
-void *conn_state(struct conn *c)
-{
-    return c->state;
 }
 
 static void slot_take(struct loop *l, struct conn *c)

@@ -12,7 +12,7 @@
  *     net_stop(net)         the same at once, then finish jobs, join threads, free
  *
  * A protocol is sans-I/O: net hands it the bytes that came and it says what to send. Everything about one connection
- * happens on its loop's thread; other threads reach it by loop_post() with a connection id, never with a pointer.
+ * happens on its loop's thread; other threads reach it by loop_post(), with something that knows whether it is gone (closed()).
  */
 #pragma once
 
@@ -113,10 +113,7 @@ int net_free_port(const char *host, struct err *e) MUST_CHECK;
 
 struct loop *conn_loop(struct conn *c);
 struct net *conn_net(struct conn *c);
-void *conn_state(struct conn *c);                    // what open() returned
-uint64_t conn_id(struct conn *c);                    // never used again in this process
-struct conn *conn_find(struct loop *l, uint64_t id); // NULL when it is gone; on the loop's thread
-const char *conn_peer(struct conn *c);               // "127.0.0.1:4711"
+const char *conn_peer(struct conn *c); // "127.0.0.1:4711"
 /* Queues bytes. Takes over the memory of b and leaves it empty with the same limit. Bytes go out in the order queued. */
 void conn_send(struct conn *c, struct buf *b);
 void conn_send_copy(struct conn *c, struct str bytes); // small pieces

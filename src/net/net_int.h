@@ -136,6 +136,7 @@ void jobs_fini(struct jobs *j);
 
 /* conn.c, send.c */
 void conn_adopt(struct loop *l, int fd, const struct net_listen *what); // takes fd
+struct conn *conn_find(struct loop *l, uint64_t id);                    // NULL when it is gone, or lingers
 void conn_deliver(struct conn *c);
 void conn_flush(struct conn *c);
 void conn_watch(struct conn *c);
