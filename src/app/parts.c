@@ -191,8 +191,9 @@ static bool start_kafka(struct app *app, struct err *e)
         .host = app->s.listen_host,
         .port = (int)app->s.kafka_port,
         .advertised_host = advertised[0] ? advertised : NULL,
-        .auto_create = true,
-        .initial_rebalance_ms = 0, // Kafka waits 3 s for more members; on one machine nobody else is coming
+        .auto_create = strcmp(app->s.kafka_auto_create, "true") == 0,
+        .partitions = (int32_t)app->s.kafka_partitions,
+        .initial_rebalance_ms = app->s.kafka_group_delay_ms,
     };
     int port;
 

@@ -37,7 +37,7 @@ def test_kcat_compresses(broker, codec):
     """Old librdkafka gives up compression without a word when ApiVersions tells a Produce minimum above 0 (KAFKA-18659)."""
     create(broker, "t")
     lines = [f"the same line over and over {n // 100}" for n in range(2000)]
-    sent = kcat(broker, "-P", "-t", "t", "-z", codec, "-X", "debug=feature,msg", text="\n".join(lines))
+    sent = kcat(broker, "-P", "-t", "t", "-z", codec, "-X", "linger.ms=500", "-X", "debug=feature,msg", text="\n".join(lines))
     assert "not compressing" not in sent.stderr and "does not support compression" not in sent.stderr
     assert set(stored_codecs(broker, "t")) == {CODECS[codec]}
     got = kcat(broker, "-C", "-t", "t", "-o", "beginning", "-e", "-q").stdout.splitlines()
@@ -131,7 +131,7 @@ def test_kafka_python(broker):
     sender.flush(30)
     reader = kafka.KafkaConsumer("t", bootstrap_servers=servers, group_id="g", auto_offset_reset="earliest", enable_auto_commit=False,
                                  consumer_timeout_ms=10000)
-    got = sorted(int(m.value) for m, _ in zip(reader, range(1000)))
+    got = sorted(int(m.value) for _, m in zip(range(1000), reader))
     assert got == list(range(1000))
     reader.commit()
     assert [(g, kind) for g, kind in admin.list_consumer_groups()] == [("g", "consumer")]

@@ -29,7 +29,7 @@ async function produce() {
 }
 
 async function join(seen) {
-  const consumer = kafka.consumer({ groupId: 'js', sessionTimeout: 6000, heartbeatInterval: 500 })
+  const consumer = kafka.consumer({ groupId: 'js', sessionTimeout: 6000, heartbeatInterval: 300, maxWaitTimeInMs: 200 })
   const member = { consumer, partitions: [] }
   consumer.on(consumer.events.GROUP_JOIN, e => { member.partitions = e.payload.memberAssignment.t || [] })
   await consumer.connect()
