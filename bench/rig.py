@@ -165,10 +165,10 @@ class Rig:
                                    headers={"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(q, timeout=60) as r:
-                status, text = r.status, r.read()
+                status, text, kind = r.status, r.read(), r.headers.get("Content-Type", "")
         except urllib.error.HTTPError as e:
-            status, text = e.code, e.read()
-        return status, json.loads(text) if text else None
+            status, text, kind = e.code, e.read(), e.headers.get("Content-Type", "")
+        return status, json.loads(text) if "json" in kind else text or None
 
     def put(self, name, config):
         status, body = self.rest("PUT", f"/connectors/{name}/config", config)

@@ -39,7 +39,7 @@ json_t *avro_json(struct str text, size_t max, struct err *e)
         err_set(e, ERR_LIMIT, "JSON nested deeper than %d", LIMIT_JSON_DEPTH);
         return NULL;
     }
-    j = json_loadb(text.p ? text.p : "", text.n, JSON_DECODE_ANY, &why);
+    j = json_loadb(text.p ? text.p : "", text.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
     if (!j)
         err_set(e, ERR_INVALID, "not JSON: line %d, column %d: %s", why.line, why.column, why.text);
     return j;
