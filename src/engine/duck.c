@@ -26,7 +26,7 @@ static bool fill(void *so, struct err *e)
                            "libduckdb.so has no duckdb_" #name ": 1.4 or newer is needed"); \
         memcpy(&duck.name, &at, sizeof(at));                                                \
     }
-    DUCK_FUNCTIONS(X)
+#include "engine/duck.def"
 #undef X
     return true;
 }
