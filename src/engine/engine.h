@@ -140,10 +140,10 @@ void sql_literal(struct buf *out, struct str s); // 'it''s'
 void sql_name(struct buf *out, struct str s);    // "a ""name"""
 
 /*
- * Is `name` one of the names in the text: a word (in any case) or a quoted name? Literals and comments do not count. What a
- * statement may read is among the names it says; DuckDB's own answer to that fails on joins of tables it does not know yet.
+ * The next name that the text says: a word, or what stands between double quotes (then copied to a). Literals and comments are passed
+ * over. What a statement reads is among its names; DuckDB's own answer to that fails on joins of tables it does not know yet.
  */
-bool sql_mentions(struct str sql, struct str name);
+bool sql_next_name(struct str *sql, struct arena *a, struct str *name);
 
 /*
  * Files by URL: writes `sql` to `out` with each string literal "s3://bucket/key" that names a file to read - the argument of

@@ -222,7 +222,7 @@ static void source_fill(duckdb_function_info info, duckdb_data_chunk chunk)
     }
     size_t n = s->rows.count - s->at, most = duck.vector_size();
     n = n < most ? n : most;
-    for (size_t i = 0; i < s->count; i++)
+    for (size_t i = 0; n > 0 && i < s->count; i++)
         if (s->wanted[i] < s->src->count) // beyond: the row id that count(*) asks for
             put_column(duck.data_chunk_get_vector(chunk, i), s, s->wanted[i], n);
     duck.data_chunk_set_size(chunk, n);

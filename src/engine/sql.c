@@ -153,13 +153,14 @@ static const char *reader_of(struct str url)
     return NULL;
 }
 
-static struct str unquoted(struct arena *a, struct str literal)
+/* Without its quotes, doubled ones inside made single. */
+static struct str unquoted(struct arena *a, struct str quoted)
 {
-    char *p = arena_alloc(a, literal.n + 1);
+    char *p = arena_alloc(a, quoted.n + 1);
     size_t n = 0;
-    for (size_t i = 1; i + 1 < literal.n; i++) {
-        p[n++] = literal.p[i];
-        i += literal.p[i] == '\'';
+    for (size_t i = 1; i + 1 < quoted.n; i++) {
+        p[n++] = quoted.p[i];
+        i += quoted.p[i] == quoted.p[0];
     }
     return str_from(p, n);
 }
@@ -227,19 +228,17 @@ bool sql_resolve(struct str sql, sql_resolve_fn *resolve, void *arg, struct buf 
                        : err_set(e, ERR_LIMIT, "the statement with its files has over %zu bytes", out->max);
 }
 
-bool sql_mentions(struct str sql, struct str name)
+bool sql_next_name(struct str *sql, struct arena *a, struct str *name)
 {
-    bool found = false;
-    struct buf quoted = buf_make(sql.n + 2 * name.n + 2);
-    sql_name(&quoted, name);
-    while (sql.n > 0 && !found) {
+    while (sql->n > 0) {
         enum token_kind kind;
-        struct str text = str_from(sql.p, token(sql, &kind));
-        found = (kind == TOKEN_WORD && str_eq_nocase(text, name)) ||
-                (kind == TOKEN_QUOTED && str_eq_nocase(text, buf_view(&quoted)));
-        sql.p += text.n;
-        sql.n -= text.n;
+        struct str text = str_from(sql->p, token(*sql, &kind));
+        sql->p += text.n;
+        sql->n -= text.n;
+        if (kind == TOKEN_WORD || (kind == TOKEN_QUOTED && text.p[0] == '"')) {
+            *name = kind == TOKEN_WORD ? text : unquoted(a, text);
+            return true;
+        }
     }
-    buf_fini(&quoted);
-    return found;
+    return false;
 }
