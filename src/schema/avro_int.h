@@ -20,6 +20,8 @@ struct avro *avro_bare(enum avro_kind k); // the primitive without properties; s
 
 /* JSON text of at most `max` bytes, LIMIT_JSON_DEPTH deep; json_decref() the answer. NULL and e when it is not that. */
 json_t *avro_json(struct str text, size_t max, struct err *e);
+/* A string as Jackson writes it: escapes in capitals, only where they must be. s is UTF-8. */
+void avro_json_text(struct buf *out, struct str s);
 void avro_json_put(struct buf *out, const json_t *j);        // compact
 void avro_json_real(struct buf *out, double v, bool single); // as Java writes a double, or a float
 struct str avro_json_str(const json_t *string);              // borrows; null when it is not a string

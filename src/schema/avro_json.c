@@ -84,6 +84,27 @@ void avro_json_real(struct buf *out, double v, bool single)
     buf_fmt(out, "%.*f", (int)digits - e10 > 1 ? (int)digits - e10 : 1, v);
 }
 
+void avro_json_text(struct buf *out, struct str s)
+{
+    static const char *const named[0x20] = {
+        ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
+
+    buf_u8(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c == '"' || c == '\\')
+            buf_u8(out, '\\');
+        if (c >= 0x20)
+            buf_u8(out, c);
+        else if (named[c])
+            buf_str(out, str_of(named[c]));
+        else
+            buf_fmt(out, "\\u%04X", c);
+    }
+    buf_u8(out, '"');
+}
+
 static void put_object(struct buf *out, const json_t *j)
 {
     json_t *object = json_incref((json_t *)(uintptr_t)j); // jansson walks objects only when they may change
@@ -94,7 +115,7 @@ static void put_object(struct buf *out, const json_t *j)
         if (!first)
             buf_u8(out, ',');
         first = false;
-        buf_json(out, str_of(json_object_iter_key(it)));
+        avro_json_text(out, str_of(json_object_iter_key(it)));
         buf_u8(out, ':');
         avro_json_put(out, json_object_iter_value(it));
     }
@@ -118,7 +139,7 @@ void avro_json_put(struct buf *out, const json_t *j)
         buf_u8(out, ']');
         break;
     case JSON_STRING:
-        buf_json(out, avro_json_str(j));
+        avro_json_text(out, avro_json_str(j));
         break;
     case JSON_INTEGER:
         buf_fmt(out, "%lld", (long long)json_integer_value(j));

@@ -42,6 +42,8 @@ TEST(text_is_what_java_writes)
 {
     OK(writes(golden_orders_schema, golden_orders_schema));
     OK(writes(golden_types_schema, golden_types_schema));
+    OK(writes("{\"type\":\"int\",\"p\":\"\\u001f\\u007f\\u000a\\/\\u20ac\"}",
+              "{\"type\":\"int\",\"p\":\"\\u001F\177\\n/\342\202\254\"}"));
     OK(writes(" { \"type\" : \"string\" } ", "\"string\""));
     OK(writes("{\"type\":\"string\",\"avro.java.string\":\"String\"}",
               "{\"type\":\"string\",\"avro.java.string\":\"String\"}"));

@@ -20,7 +20,7 @@ static void put_key(struct text *t, struct str name)
 {
     if (t->out->n > 0 && t->out->p[t->out->n - 1] != '{')
         buf_u8(t->out, ',');
-    buf_json(t->out, name);
+    avro_json_text(t->out, name);
     buf_u8(t->out, ':');
 }
 
@@ -32,7 +32,7 @@ static void key(struct text *t, const char *name)
 static void text_key(struct text *t, const char *name, struct str value)
 {
     key(t, name);
-    buf_json(t->out, value);
+    avro_json_text(t->out, value);
 }
 
 static void string_list(struct text *t, const struct str *list, size_t count)
@@ -41,7 +41,7 @@ static void string_list(struct text *t, const struct str *list, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             buf_u8(t->out, ',');
-        buf_json(t->out, list[i]);
+        avro_json_text(t->out, list[i]);
     }
     buf_u8(t->out, ']');
 }
@@ -149,7 +149,7 @@ static void put_aliases(struct text *t, const struct avro *s)
     for (size_t i = 0; i < s->alias_count; i++) {
         if (i > 0)
             buf_u8(t->out, ',');
-        buf_json(t->out, short_name(t, s->aliases[i]));
+        avro_json_text(t->out, short_name(t, s->aliases[i]));
     }
     buf_u8(t->out, ']');
     t->space = outer;
@@ -214,9 +214,9 @@ static void put_type(struct text *t, const struct avro *s)
         }
         buf_u8(t->out, ']');
     } else if (s->kind <= AVRO_STRING && (t->canonical || s->prop_count == 0)) {
-        buf_json(t->out, str_of(avro_kind_name(s->kind)));
+        avro_json_text(t->out, str_of(avro_kind_name(s->kind)));
     } else if (s->name.p && (s->is_known || map_get(&t->seen, s->name))) {
-        buf_json(t->out, short_name(t, s->name));
+        avro_json_text(t->out, short_name(t, s->name));
     } else {
         put_object(t, s);
     }

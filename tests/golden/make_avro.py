@@ -53,6 +53,8 @@ SOURCE = {"type": "record", "name": "Source", "namespace": "io.debezium.connecto
 BLOCK = {"type": "record", "name": "block", "namespace": "event", "fields": [
     {"name": "id", "type": "string"}, {"name": "total_order", "type": "long"},
     {"name": "data_collection_order", "type": "long"}], "connect.version": 1, "connect.name": "event.block"}
+KEY = {"type": "record", "name": "Key", "namespace": "storefront.public.orders", "fields": [VALUE["fields"][0]],
+       "connect.name": "storefront.public.orders.Key"}
 ORDERS = {"type": "record", "name": "Envelope", "namespace": "storefront.public.orders", "fields": [
     {"name": "before", "type": ["null", VALUE], "default": None},
     {"name": "after", "type": ["null", "Value"], "default": None},
@@ -72,7 +74,7 @@ def event(op, before, after, lsn=24023128):
               "ts_ns": 1763712001000123000, "schema": "public", "table": "orders", "txId": 771, "lsn": lsn, "xmin": None,
               "origin": None, "origin_lsn": None}
     return {"before": before, "after": after, "source": source, "transaction": None, "op": op,
-            "ts_ms": 1763712001005, "ts_us": 1763712001005678, "ts_ns": 1763712001005678901}
+            "ts_ms": 1763712001005, "ts_us": 1763712001005678, "ts_ns": 1763712001005678000}
 
 
 EVENTS = [event("c", None, order(1)), event("u", order(1), order(1, "shipped", "-0.05")),
@@ -183,7 +185,8 @@ def main():
 /* clang-format off */
 #include <stdint.h>
 """]
-    parts += [c_text("golden_orders_schema", compact(ORDERS)), c_text("golden_types_schema", compact(TYPES))]
+    parts += [c_text("golden_orders_schema", compact(ORDERS)), c_text("golden_orders_key_schema", compact(KEY)),
+              c_text("golden_types_schema", compact(TYPES))]
     parts += [c_bytes(f"golden_order_{e['op']}", encode(ORDERS, e)) for e in EVENTS]
     parts += [c_bytes("golden_types", encode(TYPES, TYPES_VALUE)), c_bytes("golden_types_nulls", encode(TYPES, TYPES_NULLS))]
     small = {"type": "record", "name": "Small", "fields": [{"name": "n", "type": "int", "field-id": 7}, {"name": "s", "type": "string"}]}
