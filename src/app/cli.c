@@ -16,11 +16,13 @@ static const struct verb {
     const char *name, *args, *sentence;
     bool (*run)(struct words *w, struct err *e);
 } verbs[] = {
-    {"up",      "[FOLDER] [--set NAME=VALUE]...", "Run the project of a folder (default: this one).", verb_up     },
-    {"status",  "[FOLDER] [--json]",              "What runs, where, how fast and how far behind.",   verb_status },
-    {"init",    "NAME [FOLDER]",                  "Make a project from an example: storefront.",      verb_init   },
-    {"version", "[--json]",                       "Say which tarn this is.",                          verb_version},
-    {"help",    "[settings [--markdown]]",        "Say this, or explain every setting of tarn.yaml.", verb_help   },
+    {"up",        "[FOLDER] [--set NAME=VALUE]...",                                      "Run the project of a folder (default: this one).", verb_up       },
+    {"status",    "[FOLDER] [--json]",                                                   "What runs, where, how fast and how far behind.",   verb_status   },
+    {"connector", "list | status|config|restart|pause|resume|stop|delete NAME [FOLDER]",
+     "Ask about a connector, or change what it does; the answer is JSON.",                                                                   verb_connector},
+    {"init",      "NAME [FOLDER]",                                                       "Make a project from an example: storefront.",      verb_init     },
+    {"version",   "[--json]",                                                            "Say which tarn this is.",                          verb_version  },
+    {"help",      "[settings [--markdown]]",                                             "Say this, or explain every setting of tarn.yaml.", verb_help     },
 };
 
 /* ---- words ---- */
@@ -109,7 +111,7 @@ static void usage(FILE *out)
 {
     (void)fprintf(out, "tarn runs a data platform of one project folder in one process.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        (void)fprintf(out, "  tarn %-8s%-32s%s\n", verbs[i].name, verbs[i].args, verbs[i].sentence);
+        (void)fprintf(out, "  tarn %-10s%s\n      %s\n", verbs[i].name, verbs[i].args, verbs[i].sentence);
     (void)fprintf(out, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
 }
 

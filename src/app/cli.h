@@ -33,4 +33,5 @@ bool cli_ask(const char *folder, struct fetch *f, const char *path, struct arena
 /* Verbs; true: done, exit status 0. */
 bool verb_up(struct words *w, struct err *e);
 bool verb_status(struct words *w, struct err *e);
+bool verb_connector(struct words *w, struct err *e);
 bool verb_init(struct words *w, struct err *e);

@@ -5,6 +5,9 @@ import signal
 import socket
 import subprocess
 
+import pytest
+import yaml
+
 from conftest import TARN, request, wait_for
 
 
@@ -93,3 +96,66 @@ def test_interrupt_stops_it_cleanly(tarn):
     assert wait_for(lambda: process.poll() is not None, "tarn to stop") and process.returncode == 0
     assert not (tarn.folder / "data/tarn.run").exists()
     tarn.process = None
+
+
+BAD_CONNECTORS = {
+    "unknown class": ('{"connector.class": "org.example.Nothing"}', "org.example.Nothing"),
+    "not JSON": ('{"connector.class": ', "line 1, column"),
+    "not an object": ("[1]", "not a JSON object"),
+    "unset variable": ('{"connector.class": "${TARN_TEST_UNSET}"}', "the environment has no TARN_TEST_UNSET"),
+    "missing key": ('{"connector.class": "io.debezium.connector.postgresql.PostgresConnector"}', "database.dbname"),
+    "wrong type": (json.dumps({"connector.class": "io.confluent.connect.s3.S3SinkConnector", "topics": "a",
+                               "s3.bucket.name": "raw", "flush.size": "many"}), "flush.size"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_CONNECTORS)
+def test_a_bad_connector_file_stops_the_start_and_is_named(project, fault):
+    text, said = BAD_CONNECTORS[fault]
+    one = project(settings={"postgres": {"port": "off"}})
+    for path in (one.folder / "connectors").iterdir():
+        path.unlink()
+    (one.folder / "connectors/bad.json").write_text(text)
+    done = run("up", one.folder)
+    assert done.returncode == 1 and "connectors/bad.json" in done.stderr and said in done.stderr
+    assert not (one.folder / "data/tarn.run").exists()
+
+
+def test_a_failed_start_leaves_no_server_behind(project):
+    one = project()
+    (one.folder / "connectors/zz.json").write_text("{")
+    assert run("up", one.folder).returncode == 1
+    port = yaml.safe_load((one.folder / "tarn.yaml").read_text())["postgres"]["port"]
+    with socket.socket() as s:
+        assert s.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_second_signal_ends_it_at_once(tarn):
+    host, port = tarn.address("ingest").split(":")
+    with socket.create_connection((host, int(port))) as s:
+        s.sendall(b"POST /seed/start HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")  # and no body: the stop waits for it
+        process = tarn.process
+        process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "stopping signal" in tarn.log_end(), "the stop to begin")
+        wait_for(lambda: process.poll() is not None or process.send_signal(signal.SIGTERM), "tarn to end")
+    assert process.returncode == 1 and "asked a second time" in tarn.log_end()
+    tarn.process = None
+    tarn.start()  # finds its PostgreSQL again, and stops it at the end of the test
+
+
+def test_connectors_are_asked_and_changed_by_words(tarn):
+    def states():
+        listed = json.loads(tarn.run("connector", "list", tarn.folder).stdout)
+        return {name: c["status"]["connector"]["state"] for name, c in listed.items()}
+
+    assert states() == {"postgres-source-storefront": "RUNNING", "s3-sink-storefront": "RUNNING"}
+    tarn.run("connector", "pause", "s3-sink-storefront", tarn.folder)
+    wait_for(lambda: states()["s3-sink-storefront"] == "PAUSED", "the pause")
+    tarn.run("connector", "resume", "s3-sink-storefront", tarn.folder)
+    wait_for(lambda: states()["s3-sink-storefront"] == "RUNNING", "going on")
+    config = json.loads(tarn.run("connector", "config", "s3-sink-storefront", tarn.folder).stdout)
+    assert config["s3.bucket.name"] == "raw"
+    none = tarn.run("connector", "restart", "no/body", tarn.folder, check=False)
+    assert none.returncode == 1 and "no/body" in none.stderr
+    assert tarn.run("connector", "fly", check=False).returncode == 2
+    assert tarn.run("connector", "pause", check=False).returncode == 2
