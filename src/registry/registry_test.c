@@ -1,3 +1,5 @@
+#include "base/buf.h"
+#include "base/limits.h"
 #include "base/test.h"
 #include "net/fetch.h"
 #include "net/net.h"
@@ -225,6 +227,27 @@ TEST(content_types)
     OK(a.status == 200 && str_is(a.type, "application/vnd.schemaregistry+json"));
     a = ask_as("POST", "/subjects/s/versions", STRING, "application/x-www-form-urlencoded", "*/*");
     OK(a.status == 415 && str_starts(a.body, STR("{\"error_code\":415,")));
+    end();
+}
+
+/* More than a schema may have is said so, more than a request may have is not read. */
+TEST(large_requests_are_refused)
+{
+    struct buf body = buf_make(16 << 20);
+
+    begin();
+    buf_str(&body, STR("{\"schema\":\""));
+    buf_zero(&body, LIMIT_SCHEMA + 1);
+    memset(body.p + body.n - LIMIT_SCHEMA - 1, ' ', LIMIT_SCHEMA + 1);
+    buf_str(&body, STR("\"}"));
+    OK(ask("POST", "/subjects/s/versions", buf_z(&body), 422,
+           "{\"error_code\":42201,\"message\":\"Invalid schema: 1048577 bytes of JSON, at most 1048576 are "
+           "read\"}"));
+    buf_reset(&body);
+    buf_zero(&body, LIMIT_HTTP_BODY + 1);
+    memset(body.p, ' ', body.n);
+    OK(ask_as("POST", "/subjects/s/versions", buf_z(&body), "application/json", "*/*").status == 413);
+    buf_fini(&body);
     end();
 }
 

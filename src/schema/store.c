@@ -12,8 +12,8 @@ struct schema_store *schema_store_new(schema_append_fn *append, void *arg)
 {
     struct schema_store *s = MEM_NEW(struct schema_store);
 
-    mutex_init(&s->writing);
     mutex_init(&s->state);
+    cond_init(&s->changed);
     s->append = append;
     s->arg = arg;
     s->level = s->default_level = SCHEMA_BACKWARD;
@@ -56,8 +56,8 @@ void schema_store_free(struct schema_store *s)
     map_fini(&s->subjects);
     map_fini(&s->ids);
     map_fini(&s->contents);
+    cond_fini(&s->changed);
     mutex_fini(&s->state);
-    mutex_fini(&s->writing);
     mem_free(s);
 }
 

@@ -5,8 +5,8 @@
 #include <assert.h>
 
 /*
- * A change: decide with `writing` held, write its records, apply them. The state that was looked at cannot change in
- * between, because only changes change it.
+ * A change: take `changing`, decide, write the records, apply them. The state that was looked at cannot change in between,
+ * because only changes change it.
  */
 enum { SUBJECT_MAX = 4096 };
 
@@ -22,7 +22,11 @@ struct change {
 static void begin(struct change *c, struct schema_store *s, struct err *e)
 {
     *c = (struct change){.s = s, .e = e};
-    mutex_lock(&s->writing);
+    mutex_lock(&s->state);
+    while (s->changing)
+        cond_wait(&s->changed, &s->state);
+    s->changing = true;
+    mutex_unlock(&s->state);
 }
 
 /* ---- records, as Confluent writes them ---- */
@@ -121,16 +125,15 @@ static enum schema_code finish(struct change *c)
         err_wrap(c->e, "the change was not stored");
         c->code = SCHEMA_STORE;
     }
-    if (c->code == SCHEMA_OK && c->count > 0) {
-        mutex_lock(&c->s->state);
-        for (size_t i = 0; i < c->count; i++) {
-            bool ok = schema_apply_locked(c->s, c->records[i].key, c->records[i].value, c->e);
+    mutex_lock(&c->s->state);
+    for (size_t i = 0; c->code == SCHEMA_OK && i < c->count; i++) {
+        bool ok = schema_apply_locked(c->s, c->records[i].key, c->records[i].value, c->e);
 
-            assert(ok); // we have just written it
-        }
-        mutex_unlock(&c->s->state);
+        assert(ok); // we have just written it
     }
-    mutex_unlock(&c->s->writing);
+    c->s->changing = false;
+    cond_signal(&c->s->changed);
+    mutex_unlock(&c->s->state);
     mem_free(c->records);
     arena_fini(&c->a);
     return c->code;

@@ -6,8 +6,8 @@
  * store_change.c  a change becomes records, is appended, and then applied: registering, deleting, levels, modes
  * store_check.c   compatibility
  *
- * Two locks, taken in this order: `writing` is held by whoever makes a change, also while it is written, so that changes are
- * decided one after the other; `state` is held for moments only, never during I/O, so readers never wait for a disk.
+ * One lock, `state`, held for moments only and never during I/O, so readers never wait for a disk. Who makes a change holds
+ * `changing`, a flag under that lock, until the change is written and applied: changes are decided one after the other.
  */
 #pragma once
 
@@ -36,7 +36,9 @@ struct schema_subject {
 };
 
 struct schema_store {
-    struct mutex writing, state;
+    struct mutex state;
+    struct cond changed; // `changing` was given back
+    bool changing;
     schema_append_fn *append;
     void *arg;
     struct map subjects; // name -> struct schema_subject

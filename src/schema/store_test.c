@@ -1,4 +1,5 @@
 #include "base/test.h"
+#include "os/thread.h"
 #include "schema/schema.h"
 
 #include <stdlib.h>
@@ -410,6 +411,63 @@ TEST(damaged_records_are_named)
     OK(!schema_store_apply(s, STR("{\"keytype\":\"SCHEMA\",\"subject\":\"s\",\"version\":2}"),
                            STR("{\"id\":1,\"schema\":\"\\\"long\\\"\"}"), &e) &&
        strstr(e.msg, "two schemas with the id 1"));
+    schema_store_free(s);
+}
+
+/* Changes come one at a time: no append begins before the one before has ended, and no id is given twice. */
+enum { THREADS = 4, EACH = 50 };
+static int appends_running, appends_done;
+static bool appends_overlap;
+
+static bool slow_append(void *arg, const struct schema_record *records, size_t count, struct err *why)
+{
+    (void)arg;
+    (void)records;
+    (void)count;
+    (void)why;
+    if (__atomic_add_fetch(&appends_running, 1, __ATOMIC_SEQ_CST) != 1)
+        appends_overlap = true;
+    appends_done++;
+    (void)__atomic_sub_fetch(&appends_running, 1, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+static void register_many(void *arg)
+{
+    for (int i = 0; i < EACH; i++) {
+        char text[100];
+        struct schema_version v;
+        struct arena a = {0};
+        struct err why;
+        int id, version;
+
+        (void)snprintf(text, sizeof text, "{\"type\":\"fixed\",\"name\":\"F%d\",\"size\":1}", i);
+        if (!schema_register(arg, str_of(text), &(struct schema_text){.text = str_of(text)}, &id, &version,
+                             &why) ||
+            !schema_by_id(arg, id, &a, &v) || version != 1)
+            abort();
+        arena_fini(&a);
+    }
+}
+
+TEST(threads_register_the_same_schemas_once)
+{
+    struct schema_store *s = schema_store_new(slow_append, NULL);
+    struct thread threads[THREADS];
+    struct schema_version *list;
+    bool seen[EACH + 1] = {false};
+    size_t n;
+
+    for (int i = 0; i < THREADS; i++)
+        thread_start(&threads[i], "register", register_many, s);
+    for (int i = 0; i < THREADS; i++)
+        thread_join(&threads[i]);
+    OK(!appends_overlap && appends_done == EACH);
+    OK(schema_versions(s, STR_NULL, SCHEMA_LIVE, &arena, &list, &n) && n == EACH);
+    for (size_t i = 0; i < n; i++) {
+        OK(list[i].id >= 1 && list[i].id <= EACH && !seen[list[i].id]);
+        seen[list[i].id] = true;
+    }
     schema_store_free(s);
 }
 
