@@ -38,7 +38,7 @@ struct role_state {
 };
 
 /* Rows each step had, once a second: for rates. */
-enum { STEPS = 5, RATE_SECONDS = 5 };
+enum { STEPS = 6, RATE_SECONDS = 5 };
 struct meters {
     struct mutex lock; // guards all below
     int64_t rows[RATE_SECONDS][STEPS];
