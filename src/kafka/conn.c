@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kafka/kafka_int.h"
+#include "obs/obs.h"
 
 enum {
     FRAME_LEAST = 10,      // key, version, correlation id, client id
@@ -108,6 +109,16 @@ static bool may_begin(struct kafka_conn *kc, int16_t key)
     return waiting < APPEND_BYTES_MAX;
 }
 
+/* Kafka does the same: the client knows from ApiVersions what it may ask. */
+static void hang_up(struct kafka_conn *kc, const struct err *e)
+{
+    static struct obs_repeat again;
+
+    obs_add(OBS_kafka_refused_total, 1);
+    obs_repeated(&again, OBS_WARN, "kafka", "a connection is closed: %s client=%s", e->msg, conn_peer(kc->c));
+    conn_close(kc->c);
+}
+
 static size_t on_input(void *state, struct str bytes)
 {
     struct kafka_conn *kc = state;
@@ -119,7 +130,8 @@ static size_t on_input(void *state, struct str bytes)
         return 0;
     n = be_get32(bytes.p);
     if (n < FRAME_LEAST || n > LIMIT_KAFKA_FRAME) {
-        conn_abort(kc->c);
+        (void)err_set(&e, ERR_BAD_INPUT, "a frame of %u bytes, the limit is %zu", n, LIMIT_KAFKA_FRAME);
+        hang_up(kc, &e);
         return 0;
     }
     if (bytes.n - 4 < n)
@@ -131,12 +143,13 @@ static size_t on_input(void *state, struct str bytes)
     }
     q = kafka_req_new(kc->k, str_from(bytes.p + 4, n), conn_peer(kc->c), &e);
     if (!q) {
-        conn_close(kc->c); // Kafka does the same; the client knows from ApiVersions what it may ask
+        hang_up(kc, &e);
         return 4 + (size_t)n;
     }
     *kc->tail = q;
     kc->tail = &q->next;
     kc->count++;
+    obs_add(OBS_kafka_requests_total, 1);
     kafka_req_run(q, on_done, kc);
     return 4 + (size_t)n;
 }

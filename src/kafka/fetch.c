@@ -11,6 +11,7 @@
  */
 #include "base/mem.h"
 #include "kafka/kafka_int.h"
+#include "obs/obs.h"
 #include "os/os.h"
 
 #include <stdatomic.h>
@@ -163,6 +164,7 @@ static void answer(struct fetch *f)
     struct arena a = f->arena;
 
     timer_free(f->timer);
+    obs_add(OBS_kafka_fetched_bytes_total, f->bytes);
     kafka_reply(q, &f->res); // q and f may be gone now; the answer is encoded
     arena_fini(&a);
 }

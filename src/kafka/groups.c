@@ -8,6 +8,7 @@
 #include "group/offsets.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
+#include "obs/obs.h"
 #include "os/os.h"
 
 #include <stdlib.h>
@@ -129,6 +130,9 @@ static void store(void *arg, struct str group, const struct group_meta *m)
     s->k = k;
     s->group = str_dup(group);
     s->generation = m->generation;
+    obs_add(OBS_kafka_rebalances_total, 1);
+    obs_debug("kafka", "a group's generation is stored group=%.*s generation=%d members=%zu", STR_ARG(group),
+              m->generation, m->member_count);
     kafka_busy(k, 1);
     offsets_put_meta_async(k->offsets, group, keep ? m : NULL, meta_done, s);
 }

@@ -2,6 +2,7 @@
 #include "group/offsets.h"
 #include "kafka/kafka_int.h"
 #include "log/batch.h"
+#include "obs/obs.h"
 
 enum { ZSTD_FIRST_VERSION = 7 };
 
@@ -120,6 +121,7 @@ static void on_appended(void *arg, bool ok, const struct err *e)
         enum err_kind why = ok ? w->refused : e->kind;
 
         if (why == ERR_NONE) {
+            obs_add(OBS_kafka_produced_bytes_total, (int64_t)w->batches.n);
             res->base_offset = w->base_offset;
             res->append_time_ms = w->append_time_ms;
             res->start_offset = w->start_offset;
