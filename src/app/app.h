@@ -78,6 +78,9 @@ struct app {
     struct registry *registry;
     struct connect_env connect_env; // lives as long as connect
     struct connect *connect;
+    struct engine *engine;
+    struct lake *lake;
+    _Atomic bool verifying;
     struct ingest *ingest;
     struct s3 *s3;
     struct console *console;

@@ -34,4 +34,6 @@ bool cli_ask(const char *folder, struct fetch *f, const char *path, struct arena
 bool verb_up(struct words *w, struct err *e);
 bool verb_status(struct words *w, struct err *e);
 bool verb_connector(struct words *w, struct err *e);
+bool verb_sql(struct words *w, struct err *e);
+bool verb_verify(struct words *w, struct err *e);
 bool verb_init(struct words *w, struct err *e);

@@ -59,6 +59,7 @@ bool connectors_start(struct app *app, struct err *e)
         .offsets = app->offsets,
         .schemas = schemas_store(app->schemas),
         .blobs = app->blobs,
+        .lake = app->lake,
         .blobs_url = s3->host ? arena_fmt(&app->arena, "http://%s:%d", s3->host, s3->port) : "",
         .worker_id = arena_fmt(&app->arena, "%s:%lld", app->s.listen_host, (long long)app->s.connect_port),
         .locate = locate,

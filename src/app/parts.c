@@ -3,15 +3,18 @@
  * settings and from the parts before it.
  */
 #include "app/app_int.h"
+#include "app/ask.h"
 #include "app/connectors.h"
 #include "app/migrate.h"
 #include "app/postgres.h"
 #include "app/schemas.h"
 #include "base/mem.h"
 #include "console/console.h"
+#include "engine/engine.h"
 #include "group/offsets.h"
 #include "ingest/ingest.h"
 #include "kafka/kafka.h"
+#include "lake/lake.h"
 #include "log/log.h"
 #include "net/net.h"
 #include "object/object.h"
@@ -178,6 +181,42 @@ static void stop_objects(struct app *app)
     app->blobs = NULL;
 }
 
+/* ---- tables; DuckDB itself is loaded at its first use ---- */
+
+static bool start_lake(struct app *app, struct err *e)
+{
+    const char *dir = arena_fmt(&app->arena, "%s/lake", app->data);
+    const char **readable = ARENA_ARRAY(&app->arena, const char *, 3);
+    struct engine_options engine = {
+        .temp_dir = arena_fmt(&app->arena, "%s/tmp", dir),
+        .readable = readable,
+        .memory_bytes = app->s.memory_budget / 2,
+    };
+    struct lake_options lake = {
+        .os = app->os,
+        .log = app->log,
+        .blobs = app->blobs,
+        .schemas = schemas_store(app->schemas),
+        .dir = dir,
+    };
+
+    readable[0] = dir;
+    readable[1] = arena_fmt(&app->arena, "%s/objects", app->data);
+    if (!os_make_dirs(app->os, engine.temp_dir, e))
+        return false;
+    app->engine = engine_new(&engine);
+    lake.engine = app->engine;
+    return lake_open(&lake, &app->lake, e);
+}
+
+static void stop_lake(struct app *app)
+{
+    lake_close(app->lake);
+    engine_free(app->engine);
+    app->lake = NULL;
+    app->engine = NULL;
+}
+
 /* ---- doors ---- */
 
 static bool start_kafka(struct app *app, struct err *e)
@@ -278,6 +317,8 @@ static bool start_console(struct app *app, struct err *e)
         .port = (int)app->s.console_port,
         .status = app_status,
         .settings = write_settings,
+        .more = ask_endpoints,
+        .more_count = ask_endpoint_count,
         .arg = app,
     };
     int port;
@@ -333,6 +374,7 @@ const struct part parts[] = {
     {"postgres",   ROLE_postgres, begin_postgres,     NULL,         stop_postgres  },
     {"log",        NO_ROLE,       start_log,          NULL,         stop_log       },
     {"objects",    NO_ROLE,       start_objects,      NULL,         stop_objects   },
+    {"lake",       NO_ROLE,       start_lake,         NULL,         stop_lake      },
     {"kafka",      ROLE_kafka,    start_kafka,        NULL,         stop_kafka     },
     {"registry",   ROLE_registry, start_registry,     NULL,         stop_registry  },
     {"s3",         ROLE_s3,       start_s3,           NULL,         stop_s3        },

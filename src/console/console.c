@@ -66,32 +66,52 @@ static void wrong_method(struct http_req *q)
     http_answer(q, 405, json, STR("{\"error\":\"not with this method\"}"));
 }
 
-static const struct {
-    const char *method, *path;
-    struct http_route route;
-} endpoints[] = {
+static const struct console_endpoint endpoints[] = {
     {"GET", "/api/status",   {.run = get_status}  },
     {"GET", "/api/settings", {.run = get_settings}},
     {"GET", "/metrics",      {.run = get_metrics} },
     {"GET", "/health",       {.run = get_health}  },
 };
 
+/* The row of this path, and of this method when there is one. */
+static const struct http_route *find(struct http_req *q, const struct console_endpoint *rows, size_t count,
+                                     const struct http_route *found)
+{
+    static const struct http_route other = {.run = wrong_method};
+    struct str method = str_is(q->method, "HEAD") ? STR("GET") : q->method;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!str_is(q->path, rows[i].path))
+            continue;
+        if (str_is(method, rows[i].method))
+            return &rows[i].route;
+        q->user = arena_fmt(q->arena, "%s", rows[i].method);
+        found = &other;
+    }
+    return found;
+}
+
 static const struct http_route *head(struct http_req *q, void *arg)
 {
-    static const struct http_route none = {.run = not_found}, other = {.run = wrong_method};
-    struct str method = str_is(q->method, "HEAD") ? STR("GET") : q->method;
-    const struct http_route *route = &none;
+    static const struct http_route none = {.run = not_found};
+    struct console *c = arg;
 
-    (void)arg;
-    for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
-        if (!str_is(q->path, endpoints[i].path))
-            continue;
-        if (str_is(method, endpoints[i].method))
-            return &endpoints[i].route;
-        q->user = arena_fmt(q->arena, "%s", endpoints[i].method);
-        route = &other;
-    }
-    return route;
+    return find(q, c->env.more, c->env.more_count, find(q, endpoints, ARRAY_LEN(endpoints), &none));
+}
+
+void *console_arg(const struct http_req *q)
+{
+    return ((struct console *)q->arg)->env.arg;
+}
+
+void console_fail(struct http_req *q, const struct err *e)
+{
+    struct buf b = buf_make(ANSWER_MAX);
+
+    buf_str(&b, STR("{\"error\":"));
+    buf_json(&b, str_of(e->msg));
+    buf_u8(&b, '}');
+    http_answer_buf(q, err_http(e->kind), json, &b);
 }
 
 bool console_start(const struct console_env *env, struct console **out, int *port, struct err *e)
