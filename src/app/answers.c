@@ -143,7 +143,8 @@ bool verb_sql(struct words *w, struct err *e)
     }
     buf_str(&question, STR("{\"sql\":"));
     buf_json(&question, str_of(w->v[w->n - 1]));
-    buf_fmt(&question, ",\"committed_only\":%s}", committed ? "true" : "false");
+    buf_fmt(&question, ",\"committed_only\":%s,\"numbers_as_text\":%s}", committed ? "true" : "false",
+            as_json ? "false" : "true");
     f.body = buf_view(&question);
     if (!cli_ask(w->n > 1 ? w->v[0] : ".", &f, "/api/sql", &a, &answer, e))
         goto out;

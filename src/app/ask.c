@@ -26,7 +26,7 @@ static bool has_lake(struct app *app, struct http_req *q)
 
 /* ---- SQL ---- */
 
-static bool read_question(struct http_req *q, struct lake_query *out, struct err *e)
+static bool read_question(struct http_req *q, struct lake_query *out, bool *as_text, struct err *e)
 {
     json_error_t why;
     json_t *root = json_loadb(q->body.p, q->body.n, 0, &why);
@@ -36,6 +36,7 @@ static bool read_question(struct http_req *q, struct lake_query *out, struct err
     if (ok) {
         out->sql = arena_str(q->arena, str_of(sql));
         out->committed_only = json_is_true(json_object_get(root, "committed_only"));
+        *as_text = json_is_true(json_object_get(root, "numbers_as_text"));
     }
     json_decref(root);
     return ok;
@@ -55,6 +56,31 @@ static void put_fields(struct buf *b, const struct result *r)
         buf_u8(b, '}');
     }
     buf_str(b, STR("],\"rows\":["));
+}
+
+/* [1,"x",null]; as_text: ["1","x",null], for readers whose numbers are doubles. */
+static void put_row(struct buf *b, struct result *r, size_t row, bool as_text)
+{
+    const struct result_field *fields;
+    size_t n = as_text ? result_fields(r, &fields) : 0;
+
+    if (!as_text) {
+        result_json_row(r, row, b);
+        return;
+    }
+    buf_u8(b, '[');
+    for (size_t i = 0; i < n; i++) {
+        struct buf cell = buf_make(LIMIT_BATCH);
+        bool number;
+
+        if (i > 0)
+            buf_u8(b, ',');
+        result_json(r, i, row, &cell);
+        number = cell.n > 0 && (cell.p[0] == '-' || (cell.p[0] >= '0' && cell.p[0] <= '9'));
+        buf_fmt(b, "%s%.*s%s", number ? "\"" : "", (int)cell.n, (const char *)cell.p, number ? "\"" : "");
+        buf_fini(&cell);
+    }
+    buf_u8(b, ']');
 }
 
 static void put_reads(struct buf *b, const struct lake_answer *w)
@@ -88,12 +114,12 @@ static void post_sql(struct http_req *q)
     struct lake_query question = {0};
     struct lake_answer *w;
     size_t rows = 1, sent = 0;
-    bool there = true;
+    bool there = true, as_text = false;
     struct err e = {0};
 
     if (!has_lake(app, q))
         return;
-    if (!read_question(q, &question, &e) || !lake_query(app->lake, &question, &w, &e)) {
+    if (!read_question(q, &question, &as_text, &e) || !lake_query(app->lake, &question, &w, &e)) {
         console_fail(q, &e);
         return;
     }
@@ -103,7 +129,7 @@ static void post_sql(struct http_req *q)
         for (size_t i = 0; i < rows; i++) {
             if (sent++ > 0)
                 buf_u8(&b, ',');
-            result_json_row(lake_answer_rows(w), i, &b);
+            put_row(&b, lake_answer_rows(w), i, as_text);
             if (b.n > PIECE)
                 there = there && send(q, &b);
         }

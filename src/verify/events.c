@@ -8,7 +8,7 @@
 
 enum { FETCH_BYTES = 1024 * 1024, WIRE_HEAD = 5 }; // Confluent's wire format: 0x00 and the schema's id
 
-/* Columns that every decoder here gives, before the table's: op, txId, after's key, before's key. */
+/* Columns that every decoder here gives, before the table's own: op, txId, then the key as it was before. */
 enum { OP, TX_ID, FIXED };
 
 struct decoder {
@@ -31,7 +31,7 @@ static bool make_decoder(const struct events *ev, struct arena *a, struct str sc
                          struct avro_decoder **out, struct err *e)
 {
     const struct table *t = ev->t;
-    size_t n = FIXED + 2 * t->key_count + t->column_count, at = 0;
+    size_t n = FIXED + t->key_count + t->column_count, at = 0;
     struct avro_want *want = ARENA_ARRAY(a, struct avro_want, n);
     struct avro *writer;
     struct column ignored;
@@ -40,8 +40,6 @@ static bool make_decoder(const struct events *ev, struct arena *a, struct str sc
         return false;
     want[at++].path = "op";
     want[at++].path = "source.txId";
-    for (size_t i = 0; i < t->key_count; i++)
-        want[at++].path = arena_fmt(a, "after.%.*s", STR_ARG(t->keys[i]));
     for (size_t i = 0; i < t->key_count; i++)
         want[at++].path = arena_fmt(a, "before.%.*s", STR_ARG(t->keys[i]));
     for (size_t i = 0; i < t->column_count; i++) {
@@ -78,7 +76,7 @@ static bool decoder_of_id(struct events *ev, int id, struct avro_decoder **out, 
 /* An empty row of this decoder's shape. */
 static void row_for(struct events *ev, const struct avro_decoder *d)
 {
-    size_t n = FIXED + 2 * ev->t->key_count + ev->t->column_count;
+    size_t n = FIXED + ev->t->key_count + ev->t->column_count;
 
     arena_reset(&ev->row_arena);
     columns_init(&ev->row, &ev->row_arena, avro_decoder_columns(d), n, 1);
@@ -103,14 +101,15 @@ static bool decode(struct events *ev, struct str value, struct err *e)
 static void add_event(struct feed *f, struct events *ev, int64_t pos)
 {
     const struct columns *c = &ev->row;
-    size_t keys = ev->t->key_count;
+    const struct table *t = ev->t;
+    size_t after = FIXED + t->key_count; // where the table's own columns begin
     char op = c->column[OP].strs[0].n == 1 ? c->column[OP].strs[0].p[0] : '?';
-    bool gone = op == 'd';
 
-    if (op != 'c' && op != 'u' && op != 'r' && op != 'd')
-        return;
-    feed_add(f, feed_key(f, c, FIXED + (gone ? keys : 0), keys, 0),
-             gone ? 0 : rowsum_row(f->sum, c, FIXED + 2 * keys, ev->t->column_count, 0), pos, gone);
+    if (op == 'd')
+        feed_add(f, feed_key(f, c, FIXED, NULL, t->key_count, 0), 0, pos, true);
+    else if (op == 'c' || op == 'u' || op == 'r')
+        feed_add(f, feed_key(f, c, after, t->key_at, t->key_count, 0),
+                 rowsum_row(f->sum, c, after, t->column_count, 0), pos, false);
 }
 
 static int64_t position(int32_t partition, int64_t offset)

@@ -51,16 +51,19 @@ void feed_add(struct feed *f, struct str key, int64_t sum, int64_t pos, bool gon
     c->column[3].bools[row] = gone;
 }
 
-struct str feed_key(struct feed *f, const struct columns *c, size_t first, size_t count, size_t row)
+struct str feed_key(struct feed *f, const struct columns *c, size_t first, const size_t *at, size_t count,
+                    size_t row)
 {
     if (count == 0)
         return STR_NULL;
     buf_reset(&f->key);
-    for (size_t i = first; i < first + count; i++) {
-        if (i > first)
+    for (size_t i = 0; i < count; i++) {
+        const struct column *column = &c->column[first + (at ? at[i] : i)];
+
+        if (i > 0)
             buf_str(&f->key, STR(", "));
-        if (!c->column[i].nulls[row])
-            rowtext_value(&f->key, &c->column[i], row);
+        if (!column->nulls[row])
+            rowtext_value(&f->key, column, row);
     }
     return arena_str(&f->arena, buf_view(&f->key));
 }

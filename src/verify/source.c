@@ -148,6 +148,15 @@ static bool columns_of(struct source *s, struct table *t, struct arena *a, struc
     return true;
 }
 
+static void find_keys(struct table *t, struct arena *a)
+{
+    t->key_at = ARENA_ARRAY(a, size_t, t->key_count + 1);
+    for (size_t i = 0; i < t->key_count; i++)
+        for (size_t k = 0; k < t->column_count; k++)
+            if (str_eq(t->keys[i], t->columns[k]))
+                t->key_at[i] = k;
+}
+
 /* Debezium's name: what a topic may not hold becomes an underscore. */
 static struct str topic_of(struct arena *a, struct str prefix, struct str schema, struct str name)
 {
@@ -186,6 +195,7 @@ static bool list_tables(struct source *s, const struct verify_env *env, struct a
             t->partitions = topic.partitions;
         t->cut = ARENA_ARRAY(a, int64_t, (size_t)t->partitions + 1);
         ok = columns_of(s, t, a, e);
+        find_keys(t, a);
     }
     PQclear(res);
     return ok;

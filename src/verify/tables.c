@@ -38,9 +38,9 @@ static bool next_chunk(struct table_feed *f, struct err *e)
 static void add_row(struct table_feed *f)
 {
     const struct columns *c = &f->chunk;
+    const struct table *t = f->t;
     size_t row = f->at++, first = f->bronze ? BRONZE_FIXED : 0;
-    size_t keys = f->t->key_count;
-    struct str key = feed_key(&f->f, c, first, keys, row);
+    struct str key = feed_key(&f->f, c, first, t->key_at, t->key_count, row);
     bool gone = false;
     int64_t pos = f->pos++;
 
@@ -52,8 +52,7 @@ static void add_row(struct table_feed *f)
         gone = str_is(op, "d");
         pos = (int64_t)c->column[BRONZE_PARTITION].i32[row] << 48 | c->column[BRONZE_OFFSET].i64[row];
     }
-    feed_add(&f->f, key, gone ? 0 : rowsum_row(f->f.sum, c, first + keys, f->t->column_count, row), pos,
-             gone);
+    feed_add(&f->f, key, gone ? 0 : rowsum_row(f->f.sum, c, first, t->column_count, row), pos, gone);
 }
 
 static bool table_fill(struct feed *feed, struct err *e)
@@ -77,16 +76,16 @@ static void table_close(struct feed *feed)
     arena_fini(&f->chunk_arena);
 }
 
-/* SELECT fixed columns, key columns, all columns. */
+/* SELECT fixed columns, all columns. */
 static void put_select(struct buf *sql, const struct table *t, struct str name, bool bronze)
 {
     struct str space;
 
     buf_str(sql, bronze ? STR("SELECT _op, _partition, _offset") : STR("SELECT "));
-    for (size_t i = 0; i < t->key_count + t->column_count; i++) {
+    for (size_t i = 0; i < t->column_count; i++) {
         if (i > 0 || bronze)
             buf_str(sql, STR(", "));
-        sql_name(sql, i < t->key_count ? t->keys[i] : t->columns[i - t->key_count]);
+        sql_name(sql, t->columns[i]);
     }
     buf_str(sql, STR(" FROM "));
     (void)str_cut(&name, '.', &space);

@@ -28,8 +28,12 @@ void feed_init(struct feed *f);
 void feed_fini(struct feed *f);
 /* Adds one row. key p NULL: a table without a key. */
 void feed_add(struct feed *f, struct str key, int64_t sum, int64_t pos, bool gone);
-/* The key's text of the key columns first .. first + count of a row; in f->arena. */
-struct str feed_key(struct feed *f, const struct columns *c, size_t first, size_t count, size_t row);
+/*
+ * The key's text of a row, in f->arena: of columns first + at[i], or of `count` columns from first on when at is NULL. Null
+ * when count is 0.
+ */
+struct str feed_key(struct feed *f, const struct columns *c, size_t first, const size_t *at, size_t count,
+                    size_t row);
 
 /* Which transactions a snapshot sees (PostgreSQL's pg_snapshot, "xmin:xmax:xip,xip,..."). */
 struct snapshot {
@@ -49,6 +53,7 @@ struct table {
     size_t column_count;
     struct str *keys; // the primary key's columns, in its order; none: no key
     size_t key_count;
+    size_t *key_at; // which of `columns` each of `keys` is
     int32_t partitions;
     int64_t *cut; // [partitions] offset of the first event that the snapshot does not see
 };
