@@ -12,7 +12,10 @@
 #include <stdio.h>
 
 /* A group this large is sent at the next commit even though more is waiting in the socket. */
-enum { SEND_BYTES = 512 * 1024 };
+enum {
+    SEND_BYTES = 512 * 1024,
+    NEWS_MS = 250, // the server hears of progress no more often, and no less often while there is any
+};
 
 struct stream {
     struct capture *c;
@@ -23,6 +26,8 @@ struct stream {
     uint64_t begin_lsn;    // of the transaction: where its commit record begins
     uint64_t idle_lsn;     // the server says: nothing for us before this
     int64_t status_due_us; // when the server must hear from us
+    uint64_t told_lsn;     // what it has heard to be durable
+    int64_t told_us;       // when
     bool reply_now;
 };
 
@@ -195,7 +200,9 @@ static bool send_status(struct stream *s, struct err *e)
     ok = pglink_put_copy(&c->replication, b.p, b.n, e);
     buf_fini(&b);
     s->reply_now = false;
-    s->status_due_us = capture_now_us(c) + c->settings.status_ms * 1000;
+    s->told_lsn = c->durable;
+    s->told_us = capture_now_us(c);
+    s->status_due_us = s->told_us + c->settings.status_ms * 1000;
     return ok;
 }
 
@@ -313,12 +320,23 @@ static bool drain(struct stream *s, bool *any, struct err *e)
     return got == 0 || err_set(e, ERR_REMOTE, "PostgreSQL ended the stream");
 }
 
+/* Is there something that the server would like to know: more is durable, or could be stored as the position? */
+static bool has_news(const struct stream *s)
+{
+    return s->c->durable > s->told_lsn || (!s->in_transaction && s->idle_lsn > s->c->durable);
+}
+
+/* When status() should be called next, though nothing comes. */
+static int64_t status_at_us(const struct stream *s)
+{
+    int64_t news_us = s->told_us + (int64_t)NEWS_MS * 1000;
+
+    return has_news(s) && news_us < s->status_due_us ? news_us : s->status_due_us;
+}
+
 static bool status(struct stream *s, struct err *e)
 {
-    struct capture *c = s->c;
-    bool due = capture_now_us(c) >= s->status_due_us;
-
-    if (!due && !s->reply_now)
+    if (!s->reply_now && capture_now_us(s->c) < status_at_us(s))
         return true;
     if (advance_idle(s)) // first store, then say so: the answer follows when it has landed
         return true;
@@ -342,7 +360,7 @@ static bool turn(struct stream *s, struct err *e)
     capture_report(c, false, "streaming");
     if (any)
         return !pglink_stopped(&c->replication) || err_set(e, ERR_BUSY, "the task is stopping");
-    left_ms = (s->status_due_us - capture_now_us(c)) / 1000 + 1;
+    left_ms = (status_at_us(s) - capture_now_us(c)) / 1000 + 1;
     return pglink_wait(&c->replication, false, c->groups.event_fd, left_ms > 0 ? (int)left_ms : 1, e);
 }
 
