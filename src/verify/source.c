@@ -274,7 +274,7 @@ struct source_feed {
     const struct table *t;
     struct arena *a;
     int64_t pos;
-    bool begun, ended;
+    bool begun;
 };
 
 /* "COPY (SELECT columns..., keys...) TO STDOUT": the keys once more at the end, so that both are runs of fields. */
@@ -365,8 +365,6 @@ static bool source_fill(struct feed *feed, struct err *e)
     char *line;
     int n = 0;
 
-    if (f->ended)
-        return true;
     if (!f->begun && !begin(f, e))
         return false;
     while (feed->out.rows < FEED_ROWS && (n = PQgetCopyData(f->s->pg, &line, 0)) > 0) {
@@ -378,7 +376,6 @@ static bool source_fill(struct feed *feed, struct err *e)
     if (n == -1) { // the end: take the command's result, once
         PGresult *res;
 
-        f->ended = true;
         while ((res = PQgetResult(f->s->pg)) != NULL)
             PQclear(res);
     }

@@ -27,8 +27,9 @@ static bool cursor_next(void *p, struct engine_rows *out, struct err *e)
 
     arena_reset(&f->arena);
     f->out.rows = 0;
-    if (!f->fill(f, e))
+    if (!f->ended && !f->fill(f, e))
         return false;
+    f->ended = f->out.rows < FEED_ROWS;
     *out = (struct engine_rows){.columns = &f->out, .count = f->out.rows};
     return true;
 }

@@ -20,7 +20,8 @@ struct feed {
     struct arena out_arena;
     struct rowsum *sum;
     struct buf key;
-    /* Adds rows to out (capacity FEED_ROWS, empty before). None: the end. */
+    bool ended; // fill() had no more and is not asked again
+    /* Adds rows to out (capacity FEED_ROWS, empty before). Fewer than FEED_ROWS: the end. */
     bool (*fill)(struct feed *f, struct err *e);
     void (*close)(struct feed *f); // NULL: nothing to close
 };
