@@ -41,13 +41,14 @@ TEST(defaults)
 
 TEST(values_of_each_type)
 {
-    OK(parse("data: /var/lib/tarn\nbuckets: [raw, lakehouse]\naliases:\n- minio\nkafka: {port: 0}\ns3:\n  "
+    OK(parse("data: /var/lib/tarn\nbuckets: [raw, lakehouse]\naliases:\n- minio\nkafka: {port: 0, "
+             "group_delay_ms: \"1000\"}\ns3:\n  "
              "port: off\n"
-             "memory:\n  budget: 2 GiB\nlogging: {level: debug}\nlake: {commit_interval_ms: \"1000\"}\n"));
+             "memory:\n  budget: 2 GiB\nlogging: {level: debug}\n"));
     OK(strcmp(s.data, "/var/lib/tarn") == 0 && s.kafka_port == 0 && s.s3_port == CONF_OFF);
     OK(s.buckets.n == 2 && strcmp(s.buckets.v[1], "lakehouse") == 0 && s.aliases.n == 1);
     OK(s.memory_budget == (int64_t)2 << 30 && strcmp(s.logging_level, "debug") == 0);
-    OK(s.lake_commit_interval_ms == 1000);
+    OK(s.kafka_group_delay_ms == 1000);
 }
 
 TEST(faults_name_file_line_column_and_what_is_allowed)
@@ -71,8 +72,8 @@ TEST(faults_name_file_line_column_and_what_is_allowed)
     OK(fails("buckets: raw\n", "tarn.yaml:1:10: buckets is one value, expected a list of texts"));
     OK(fails("buckets: [[raw]]\n",
              "tarn.yaml:1:11: buckets is a list of something else, expected a list of texts"));
-    OK(fails("lake: {commit_interval_ms: 5}\n",
-             "tarn.yaml:1:28: lake.commit_interval_ms is '5', expected a number from 100 to 3600000 ms"));
+    OK(fails("kafka: {group_delay_ms: -5}\n",
+             "tarn.yaml:1:25: kafka.group_delay_ms is '-5', expected a number from 0 to 600000 ms"));
     OK(fails("memory: {budget: 1 MiB}\n",
              "tarn.yaml:1:18: memory.budget is '1 MiB', expected a size from 128 MiB to 1024 GiB"));
     OK(fails("logging: {level: loud}\n",
