@@ -5,7 +5,7 @@
  *     capture_rig DIR          prints {"connect":PORT} when it serves; then does what lines on stdin say:
  *
  *     end TOPIC                prints the end offset of partition 0, or -1
- *     watch TOPIC OFFSET       waits until OFFSET is readable, prints the clock in microseconds
+ *     times TOPIC FROM COUNT   waits for COUNT records from offset FROM, prints when each became readable (microseconds)
  *     dump TOPIC               prints each record as JSON: {"offset":..,"key":..,"value":..,"headers":..}
  *     schema SUBJECT           prints the latest text registered under it
  *     quit                     stops cleanly (as the end of stdin does)
@@ -158,7 +158,7 @@ static void dump(struct str topic)
 struct watcher {
     struct mutex lock;
     struct cond cond;
-    bool there;
+    int64_t at_us; // 0: not yet
 };
 
 static void seen(void *arg)
@@ -166,25 +166,36 @@ static void seen(void *arg)
     struct watcher *w = arg;
 
     mutex_lock(&w->lock);
-    w->there = true;
+    w->at_us = os_real()->wall_us(os_real());
     cond_signal(&w->cond);
     mutex_unlock(&w->lock);
 }
 
-static void watch(struct str topic, int64_t offset)
+static void times(struct str topic, int64_t from, int64_t count)
 {
     struct watcher w = {0};
-    struct log_watch watch = {.fn = seen, .arg = &w};
+    int64_t *at = MEM_ARRAY(int64_t, (size_t)count + 1);
 
     mutex_init(&w.lock);
     cond_init(&w.cond);
-    log_watch(the_log, topic, 0, offset, &watch);
-    mutex_lock(&w.lock);
-    while (!w.there)
-        cond_wait(&w.cond, &w.lock);
-    mutex_unlock(&w.lock);
-    log_unwatch(the_log, &watch);
-    printf("%lld\n", (long long)os_real()->wall_us(os_real()));
+    for (int64_t i = 0; i < count; i++) {
+        struct log_watch watch = {.fn = seen, .arg = &w};
+
+        w.at_us = 0;
+        log_watch(the_log, topic, 0, from + i, &watch);
+        mutex_lock(&w.lock);
+        while (!w.at_us)
+            cond_wait(&w.cond, &w.lock);
+        at[i] = w.at_us;
+        mutex_unlock(&w.lock);
+        log_unwatch(the_log, &watch);
+    }
+    for (int64_t i = 0; i < count; i++)
+        printf("%lld ", (long long)at[i]);
+    printf("\n");
+    mem_free(at);
+    cond_fini(&w.cond);
+    mutex_fini(&w.lock);
 }
 
 static void schema(struct str subject)
@@ -202,9 +213,9 @@ static void schema(struct str subject)
 
 static bool command(struct str line)
 {
-    struct str word, topic = STR("");
+    struct str word, topic = STR(""), part;
     struct log_range r = {.end = -1};
-    int64_t n;
+    int64_t from, count;
 
     line = str_trim(line);
     if (!str_cut(&line, ' ', &word) || str_is(word, "quit"))
@@ -213,8 +224,9 @@ static bool command(struct str line)
     if (str_is(word, "end")) {
         (void)log_range(the_log, topic, 0, &r);
         printf("%lld\n", (long long)r.end);
-    } else if (str_is(word, "watch") && str_i64(line, &n)) {
-        watch(topic, n);
+    } else if (str_is(word, "times") && str_cut(&line, ' ', &part) && str_i64(part, &from) &&
+               str_i64(line, &count)) {
+        times(topic, from, count);
     } else if (str_is(word, "dump")) {
         dump(topic);
     } else if (str_is(word, "schema")) {
