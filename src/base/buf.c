@@ -34,7 +34,7 @@ const char *buf_z(struct buf *b)
     return (const char *)b->p;
 }
 
-uint8_t *buf_room(struct buf *b, size_t n)
+uint8_t *buf_room_slowly(struct buf *b, size_t n)
 {
     size_t cap;
 
@@ -49,21 +49,6 @@ uint8_t *buf_room(struct buf *b, size_t n)
         b->_cap = cap;
     }
     return b->p + b->n;
-}
-
-void buf_put(struct buf *b, const void *p, size_t n)
-{
-    uint8_t *to = n > 0 ? buf_room(b, n) : NULL;
-
-    if (!to)
-        return;
-    memcpy(to, p, n);
-    b->n += n;
-}
-
-void buf_str(struct buf *b, struct str s)
-{
-    buf_put(b, s.p, s.n);
 }
 
 void buf_zero(struct buf *b, size_t n)
@@ -107,11 +92,6 @@ void buf_drop(struct buf *b, size_t n)
     b->n -= n;
 }
 
-void buf_u8(struct buf *b, uint8_t v)
-{
-    buf_put(b, &v, 1);
-}
-
 void buf_i16(struct buf *b, int16_t v)
 {
     uint16_t be = htobe16((uint16_t)v);
@@ -147,7 +127,7 @@ void buf_u64le(struct buf *b, uint64_t v)
     buf_put(b, &le, sizeof le);
 }
 
-void buf_uvarint(struct buf *b, uint64_t v)
+void buf_uvarint_slowly(struct buf *b, uint64_t v)
 {
     bool was_bad = b->_bad;
     uint8_t *to = buf_room(b, 10);
@@ -174,11 +154,6 @@ void buf_uvarint(struct buf *b, uint64_t v)
 static uint64_t zigzag(int64_t v)
 {
     return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
-}
-
-void buf_varint(struct buf *b, int64_t v)
-{
-    buf_uvarint(b, zigzag(v));
 }
 
 size_t varint_size(int64_t v)

@@ -43,23 +43,55 @@ static inline struct str buf_view(const struct buf *b) // borrows; valid until t
 }
 const char *buf_z(struct buf *b); // as a NUL-terminated string (the NUL is not counted); borrows
 
+/* Behind buf_room(): grows, or turns bad. */
+uint8_t *buf_room_slowly(struct buf *b, size_t n);
 /* Room for n more bytes at b->p + b->n: write there, then add to b->n yourself. NULL when over the limit. */
-uint8_t *buf_room(struct buf *b, size_t n);
-void buf_put(struct buf *b, const void *p, size_t n);
-void buf_str(struct buf *b, struct str s);
+static inline uint8_t *buf_room(struct buf *b, size_t n)
+{
+    if (!b->_bad && b->p && n <= b->_cap - b->n && b->n + n <= b->max)
+        return b->p + b->n;
+    return buf_room_slowly(b, n);
+}
+static inline void buf_put(struct buf *b, const void *p, size_t n)
+{
+    uint8_t *to = n > 0 ? buf_room(b, n) : NULL;
+
+    if (!to)
+        return;
+    memcpy(to, p, n);
+    b->n += n;
+}
+static inline void buf_str(struct buf *b, struct str s)
+{
+    buf_put(b, s.p, s.n);
+}
 void buf_zero(struct buf *b, size_t n); // n zero bytes
 void buf_fmt(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The first n bytes are taken away and the rest moves to the front. */
 void buf_drop(struct buf *b, size_t n);
 
-void buf_u8(struct buf *b, uint8_t v);
+static inline void buf_u8(struct buf *b, uint8_t v)
+{
+    buf_put(b, &v, 1);
+}
 void buf_i16(struct buf *b, int16_t v);
 void buf_i32(struct buf *b, int32_t v);
 void buf_i64(struct buf *b, int64_t v);
 void buf_u32le(struct buf *b, uint32_t v);
 void buf_u64le(struct buf *b, uint64_t v);
-void buf_uvarint(struct buf *b, uint64_t v); // base 128, low groups first (protobuf, Kafka, Avro)
-void buf_varint(struct buf *b, int64_t v);   // zig-zag, then uvarint (Kafka, Avro)
+void buf_uvarint_slowly(struct buf *b, uint64_t v);
+static inline void buf_uvarint(struct buf *b,
+                               uint64_t v) // base 128, low groups first (protobuf, Kafka, Avro)
+{
+    if (v < 0x80)
+        buf_u8(b, (uint8_t)v);
+    else
+        buf_uvarint_slowly(b, v);
+}
+static inline void buf_varint(struct buf *b, int64_t v) // zig-zag, then uvarint (Kafka, Avro)
+{
+    buf_uvarint(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+}
 
 /* Patch what was written earlier, when a length is known at last. */
 void buf_set_i32(struct buf *b, size_t at, int32_t v);

@@ -41,7 +41,8 @@ struct capture {
     uint64_t received;    // the newest position the server spoke of
     uint64_t last_commit; // end of the newest transaction; 0: none yet
     int64_t last_xid, last_commit_us;
-    bool progress; // this session has read something: the next failure begins with a short wait
+    int64_t now_us; // the clock, read once a turn: events of one turn have the same processing time
+    bool progress;  // this session has read something: the next failure begins with a short wait
 
     struct task_stats stats;
     int64_t reported_us;

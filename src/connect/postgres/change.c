@@ -45,7 +45,7 @@ static bool add(struct capture *c, struct group *g, struct change *ch, const cha
     struct record_header headers[HEADERS_MAX];
     struct events *x = &c->events;
     const struct pgout_row *row = ch->after ? ch->after : ch->before;
-    struct event ev = {ch->op, ch->table, ch->before, ch->after, ch->source, capture_now_us(c)};
+    struct event ev = {ch->op, ch->table, ch->before, ch->after, ch->source, c->now_us};
     bool keyed = ch->table->key_count > 0 && row;
     struct str key, value;
     int count;

@@ -2,8 +2,6 @@
 
 #include "base/utc.h"
 
-#include <stdio.h>
-
 /* pgjdbc's PGStatement.DATE_POSITIVE_INFINITY and DATE_NEGATIVE_INFINITY, which Debezium hands on. */
 #define INFINITY_US     INT64_C(9223372036825200000)
 #define NEG_INFINITY_US INT64_C(-9223372036832400000)
@@ -147,58 +145,87 @@ static int64_t offset_s(struct scan *s)
     return west ? -n : n;
 }
 
-/* ".123" without zeros at the end, or nothing. */
-static const char *fraction_text(unsigned micro, int digits, char out[8])
+/* n in `digits` digits, at out; the end of it. */
+static char *put(char *out, uint64_t n, int digits)
 {
-    size_t n = 7;
-
-    (void)snprintf(out, 8, ".%06u", micro);
-    if (digits > 0)
-        n = (size_t)digits + 1;
-    else
-        while (n > 1 && out[n - 1] == '0')
-            n--;
-    out[n > 1 ? n : 0] = '\0';
-    return out;
+    for (int i = digits; i-- > 0; n /= 10)
+        out[i] = (char)('0' + n % 10);
+    return out + digits;
 }
 
-bool pgmoment_timetz(struct str text, char *out, size_t size)
+/* "11:51:30.123Z": the fraction has `digits` digits, or with 0 as many as it needs. */
+static void put_clock(char *out, const struct utc *t, int digits)
+{
+    char *p = put(out, t->hour, 2);
+
+    *p++ = ':';
+    p = put(p, t->minute, 2);
+    *p++ = ':';
+    p = put(p, t->second, 2);
+    if (digits > 0 || t->micro > 0) {
+        char *point = p;
+
+        *p++ = '.';
+        p = put(p, t->micro, 6);
+        if (digits > 0)
+            p = point + 1 + digits;
+        while (digits == 0 && p[-1] == '0')
+            p--;
+    }
+    *p++ = 'Z';
+    *p = '\0';
+}
+
+bool pgmoment_timetz(struct str text, char out[PGMOMENT_TEXT])
 {
     struct scan s = scan_of(text);
     int64_t us = clock_us(&s);
     struct utc t;
-    char fraction[8];
 
     us -= offset_s(&s) * UTC_SECOND;
     t = utc_split(us);
-    (void)snprintf(out, size, "%02u:%02u:%02u%sZ", t.hour, t.minute, t.second,
-                   fraction_text(t.micro, 0, fraction));
+    put_clock(out, &t, 0);
     return done(&s);
 }
 
-bool pgmoment_timestamptz(struct str text, int digits, char *out, size_t size)
+/* ISO 8601 as java.time has it: a year of four digits, or of more with a sign. */
+static char *put_year(char *out, int64_t year)
+{
+    uint64_t n = (uint64_t)(year < 0 ? -year : year);
+    int digits = 4;
+
+    if (year < 0)
+        *out++ = '-';
+    else if (year > 9999)
+        *out++ = '+';
+    for (uint64_t more = n / 10000; more > 0; more /= 10)
+        digits++;
+    return put(out, n, digits);
+}
+
+bool pgmoment_timestamptz(struct str text, int digits, char out[PGMOMENT_TEXT])
 {
     bool bc = cut_bc(&text);
     struct scan s = scan_of(text);
-    char fraction[8], year[24];
     struct utc t;
     int64_t us;
+    char *p;
 
     if (is_infinity(text)) {
-        (void)snprintf(out, size, "%.*s", STR_ARG(text));
+        memcpy(out, text.p, text.n);
+        out[text.n] = '\0';
         return true;
     }
     us = timestamp_us(&s, bc);
     us -= offset_s(&s) * UTC_SECOND;
     t = utc_split(us);
-    /* ISO 8601 as java.time has it: four digits, more of them with a sign. */
-    (void)snprintf(year, sizeof year,
-                   t.year > 9999 ? "+%lld"
-                   : t.year < 0  ? "-%04lld"
-                                 : "%04lld",
-                   (long long)(t.year < 0 ? -t.year : t.year));
-    (void)snprintf(out, size, "%s-%02u-%02uT%02u:%02u:%02u%sZ", year, t.month, t.day, t.hour, t.minute,
-                   t.second, fraction_text(t.micro, digits, fraction));
+    p = put_year(out, t.year);
+    *p++ = '-';
+    p = put(p, t.month, 2);
+    *p++ = '-';
+    p = put(p, t.day, 2);
+    *p++ = 'T';
+    put_clock(p, &t, digits);
     return done(&s);
 }
 

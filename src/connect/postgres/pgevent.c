@@ -6,13 +6,27 @@
 
 #include <stdio.h>
 
+static void avro_text(struct buf *out, struct str s)
+{
+    buf_varint(out, (int64_t)s.n);
+    buf_str(out, s);
+}
+
 void pgevents_init(struct events *x, const struct pg_settings *s, struct schema_store *schemas)
 {
     *x = (struct events){.settings = s,
                          .schemas = schemas,
                          .key = buf_make(LIMIT_BATCH),
                          .value = buf_make(LIMIT_BATCH),
-                         .scratch = buf_make(LIMIT_SCHEMA)};
+                         .scratch = buf_make(LIMIT_SCHEMA),
+                         .head = buf_make(LIMIT_SCHEMA),
+                         .db = buf_make(LIMIT_SCHEMA),
+                         .commit = {.us = INT64_MIN},
+                         .now = {.us = INT64_MIN}};
+    avro_text(&x->head, STR(EVENT_VERSION));
+    avro_text(&x->head, STR("postgresql"));
+    avro_text(&x->head, s->prefix);
+    avro_text(&x->db, str_of(s->database));
 }
 
 void pgevents_fini(struct events *x)
@@ -20,6 +34,8 @@ void pgevents_fini(struct events *x)
     buf_fini(&x->key);
     buf_fini(&x->value);
     buf_fini(&x->scratch);
+    buf_fini(&x->head);
+    buf_fini(&x->db);
 }
 
 static bool column_err(const struct pg_table *t, const struct pg_column *c, struct err *e)
@@ -62,12 +78,6 @@ static bool open_avro(struct events *x, struct buf *out, struct pg_table *t, boo
 }
 
 /* ---- Avro ---- */
-
-static void avro_text(struct buf *out, struct str s)
-{
-    buf_varint(out, (int64_t)s.n);
-    buf_str(out, s);
-}
 
 /* Branch 1 of ["null", T], before its value. */
 static void avro_some(struct buf *out)
@@ -125,32 +135,72 @@ static int64_t floor_ms(int64_t us)
     return us / 1000 - (us % 1000 < 0);
 }
 
-/* The two positions as a JSON text of strings. */
-static struct str sequence_text(const struct event_source *s, char *out, size_t size)
+/* v in decimal, at the end of out; how many digits. */
+static size_t put_decimal(char *out, uint64_t v)
 {
-    int n = s->last_commit ? snprintf(out, size, "[\"%llu\",\"%llu\"]", (unsigned long long)s->last_commit,
-                                      (unsigned long long)s->lsn)
-                           : snprintf(out, size, "[null,\"%llu\"]", (unsigned long long)s->lsn);
+    char digits[20];
+    size_t n = sizeof digits;
 
-    return str_from(out, (size_t)n);
+    do
+        digits[--n] = (char)('0' + v % 10);
+    while ((v /= 10) > 0);
+    memcpy(out, digits + n, sizeof digits - n);
+    return sizeof digits - n;
+}
+
+enum { SEQUENCE_MAX = 64 };
+
+/* The two positions as a JSON text of strings: ["123","456"], the first null when it is not known. */
+static struct str sequence_text(const struct event_source *s, char out[SEQUENCE_MAX])
+{
+    size_t n = 0;
+
+    memcpy(out, "[\"", 2);
+    if (s->last_commit) {
+        n = 2 + put_decimal(out + 2, s->last_commit);
+        out[n++] = '"';
+    } else {
+        memcpy(out + 1, "null", 4);
+        n = 5;
+    }
+    memcpy(out + n, ",\"", 2);
+    n += 2;
+    n += put_decimal(out + n, s->lsn);
+    memcpy(out + n, "\"]", 2);
+    return str_from(out, n + 2);
+}
+
+/* Milliseconds, microseconds, nanoseconds: branches of unions, but not the first one of a source block. */
+static void set_times(struct event_times *t, int64_t us, bool first_plain)
+{
+    struct buf b = buf_make(sizeof t->bytes);
+
+    if (t->us == us)
+        return;
+    if (!first_plain)
+        avro_some_long(&b, floor_ms(us));
+    avro_some_long(&b, us);
+    avro_some_long(&b, us * 1000);
+    t->us = us;
+    t->n = b.n;
+    memcpy(t->bytes, b.p, b.n);
+    buf_fini(&b);
 }
 
 static void avro_source(struct events *x, struct buf *out, const struct event *ev)
 {
     const struct event_source *s = &ev->source;
-    char sequence[64];
+    char sequence[SEQUENCE_MAX];
 
-    avro_text(out, STR(EVENT_VERSION));
-    avro_text(out, STR("postgresql"));
-    avro_text(out, x->settings->prefix);
+    buf_str(out, buf_view(&x->head));
     buf_varint(out, floor_ms(s->ts_us));
     buf_u8(out, 0); // the first branch: snapshot has a default
     avro_text(out, str_of(s->snapshot));
-    avro_text(out, str_of(x->settings->database));
+    buf_str(out, buf_view(&x->db));
     avro_some(out);
-    avro_text(out, sequence_text(s, sequence, sizeof sequence));
-    avro_some_long(out, s->ts_us);
-    avro_some_long(out, s->ts_us * 1000);
+    avro_text(out, sequence_text(s, sequence));
+    set_times(&x->commit, s->ts_us, true);
+    buf_put(out, x->commit.bytes, x->commit.n);
     avro_text(out, ev->table->schema);
     avro_text(out, ev->table->name);
     if (s->xid >= 0)
@@ -179,9 +229,8 @@ static bool value_as_avro(struct events *x, const struct event *ev, struct err *
     avro_source(x, out, ev);
     avro_null(out); // transaction
     avro_text(out, str_from(&ev->op, 1));
-    avro_some_long(out, floor_ms(ev->now_us));
-    avro_some_long(out, ev->now_us);
-    avro_some_long(out, ev->now_us * 1000);
+    set_times(&x->now, ev->now_us, false);
+    buf_put(out, x->now.bytes, x->now.n);
     return true;
 }
 
@@ -230,14 +279,14 @@ static bool json_row(struct events *x, struct buf *out, const struct pg_table *t
 static void json_source(struct events *x, struct buf *out, const struct event *ev)
 {
     const struct event_source *s = &ev->source;
-    char sequence[64];
+    char sequence[SEQUENCE_MAX];
 
     buf_str(out, STR("{\"version\":\"" EVENT_VERSION "\",\"connector\":\"postgresql\",\"name\":"));
     buf_json(out, x->settings->prefix);
     buf_fmt(out, ",\"ts_ms\":%lld,\"snapshot\":\"%s\",\"db\":", (long long)floor_ms(s->ts_us), s->snapshot);
     buf_json(out, str_of(x->settings->database));
     buf_str(out, STR(",\"sequence\":"));
-    buf_json(out, sequence_text(s, sequence, sizeof sequence));
+    buf_json(out, sequence_text(s, sequence));
     buf_fmt(out, ",\"ts_us\":%lld,\"ts_ns\":%lld,\"schema\":", (long long)s->ts_us,
             (long long)s->ts_us * 1000);
     buf_json(out, ev->table->schema);

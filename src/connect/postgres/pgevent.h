@@ -32,11 +32,20 @@ struct event {
     int64_t now_us;
 };
 
+/* Two or three times in Avro, kept as long as the clock stands still: many events share them. */
+struct event_times {
+    int64_t us;
+    uint8_t bytes[40];
+    size_t n;
+};
+
 struct events {
     const struct pg_settings *settings;
     struct schema_store *schemas;
     struct buf key, value; // of the event encoded last
     struct buf scratch;
+    struct buf head, db; // of the source block in Avro: what never changes
+    struct event_times commit, now;
 };
 void pgevents_init(struct events *x, const struct pg_settings *s, struct schema_store *schemas);
 void pgevents_fini(struct events *x);

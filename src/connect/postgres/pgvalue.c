@@ -15,9 +15,9 @@ struct value {
     bool b;
     int64_t i; // VALUE_VAR_DECIMAL: the scale
     double d;
-    struct str s;     // of the text, of `small`, or of `large`
-    char small[64];   //
-    struct buf large; // what does not fit
+    struct str s;              // of the text, of `small`, or of `large`
+    char small[PGMOMENT_TEXT]; //
+    struct buf large;          // what does not fit
 };
 
 static bool bad(const char *what, struct str text, struct err *e)
@@ -317,8 +317,8 @@ static bool read_moment(struct value *v, const struct type *t, struct str text, 
         break;
     default:
         v->kind = VALUE_TEXT;
-        ok = t->conv == CONV_TIMETZ ? pgmoment_timetz(text, v->small, sizeof v->small)
-                                    : pgmoment_timestamptz(text, t->digits, v->small, sizeof v->small);
+        ok = t->conv == CONV_TIMETZ ? pgmoment_timetz(text, v->small)
+                                    : pgmoment_timestamptz(text, t->digits, v->small);
         v->s = str_of(v->small);
         break;
     }

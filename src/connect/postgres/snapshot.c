@@ -15,7 +15,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum { SNAPSHOT_SEND_BYTES = 1 << 20 };
+enum { SNAPSHOT_SEND_BYTES = 4 << 20 };
 
 struct snapshot {
     struct capture *c;
@@ -56,10 +56,10 @@ bool pgsnapshot_clean(struct capture *c, struct str position, struct err *e)
 
 /* ---- rows ---- */
 
-/* Undoes COPY's escapes in place; the end of what is left. */
-static char *unescape(char *from, const char *end)
+/* Undoes COPY's escapes in place; how many bytes are left. */
+static size_t unescape(char *from, const char *end)
 {
-    char *to = from;
+    char *start = from, *to = from;
 
     while (from < end) {
         char ch = *from++;
@@ -91,7 +91,7 @@ static char *unescape(char *from, const char *end)
         }
         *to++ = ch;
     }
-    return to;
+    return (size_t)(to - start);
 }
 
 /* One line of COPY's text format into cells; the line is written over. */
@@ -99,6 +99,7 @@ static bool split_row(struct snapshot *s, char *line, size_t n, struct pgout_row
 {
     size_t count = s->kept_table->count, i = 0;
     char *end = line + (n > 0 && line[n - 1] == '\n' ? n - 1 : n);
+    bool escapes = memchr(line, '\\', n) != NULL;
 
     if (count > s->cell_cap) {
         s->cells = mem_grow(s->cells, count * sizeof *s->cells);
@@ -107,11 +108,12 @@ static bool split_row(struct snapshot *s, char *line, size_t n, struct pgout_row
     for (char *at = line; i < count; i++) {
         char *tab = memchr(at, '\t', (size_t)(end - at)), *stop = tab ? tab : end;
         struct pgout_cell *cell = &s->cells[i];
+        size_t bytes = (size_t)(stop - at);
 
-        if (stop - at == 2 && at[0] == '\\' && at[1] == 'N')
+        if (bytes == 2 && at[0] == '\\' && at[1] == 'N')
             *cell = (struct pgout_cell){.kind = PGOUT_NULL};
         else
-            *cell = (struct pgout_cell){PGOUT_TEXT, str_from(at, (size_t)(unescape(at, stop) - at))};
+            *cell = (struct pgout_cell){PGOUT_TEXT, str_from(at, escapes ? unescape(at, stop) : bytes)};
         at = stop + 1;
         if (!tab) {
             i++;
@@ -226,6 +228,7 @@ static bool copy_table(struct snapshot *s, struct pg_table *t, struct err *e)
         return false;
     PQclear(r);
     while (got == 0) {
+        c->now_us = capture_now_us(c);
         if (!PQconsumeInput(c->sql.conn))
             return pglink_err(&c->sql, NULL, "PostgreSQL", e);
         got = take_rows(s, t, &first, e);

@@ -13,7 +13,7 @@
 
 /* A group this large is sent at the next commit even though more is waiting in the socket. */
 enum {
-    SEND_BYTES = 512 * 1024,
+    SEND_BYTES = 1 << 20,
     NEWS_MS = 250, // the server hears of progress no more often, and no less often while there is any
 };
 
@@ -336,7 +336,7 @@ static int64_t status_at_us(const struct stream *s)
 
 static bool status(struct stream *s, struct err *e)
 {
-    if (!s->reply_now && capture_now_us(s->c) < status_at_us(s))
+    if (!s->reply_now && s->c->now_us < status_at_us(s))
         return true;
     if (advance_idle(s)) // first store, then say so: the answer follows when it has landed
         return true;
@@ -349,6 +349,7 @@ static bool turn(struct stream *s, struct err *e)
     int64_t left_ms;
     bool any = false;
 
+    c->now_us = capture_now_us(c);
     if (!PQconsumeInput(c->replication.conn))
         return pglink_err(&c->replication, NULL, "PostgreSQL", e);
     if (!drain(s, &any, e) || !take_landed(s, e))
