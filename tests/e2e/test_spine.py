@@ -1,4 +1,5 @@
 """The way from a commit to an answer, under live traffic and under kills: after each, the lake equals the source."""
+import contextlib
 import json
 import os
 import random
@@ -80,7 +81,7 @@ def test_verify_holds_under_live_traffic_and_the_shop_goes_on(tarn):
 def test_verify_finds_a_planted_difference(tarn):
     """Rows that the publication does not carry make source and topic differ; verify must say which keys."""
     seed(tarn, 100)
-    with database(tarn) as db, db.cursor() as c:
+    with contextlib.closing(database(tarn)) as db, db.cursor() as c:
         c.execute("ALTER PUBLICATION storefront_pub SET (publish = 'insert')")
         c.execute("UPDATE products SET name = 'Changed in secret' WHERE id IN (1, 2)")
         c.execute("ALTER PUBLICATION storefront_pub SET (publish = 'insert, update, delete, truncate')")
@@ -94,7 +95,7 @@ def test_verify_finds_a_planted_difference(tarn):
 
 
 def test_sql_sees_a_commit_at_once(tarn):
-    with database(tarn) as db, db.cursor() as c:
+    with contextlib.closing(database(tarn)) as db, db.cursor() as c:
         c.execute("INSERT INTO customers (full_name, email) VALUES ('Ada', 'ada@example.com') RETURNING id")
         ada = c.fetchone()[0]
 
@@ -132,14 +133,14 @@ def test_a_killed_database_comes_back(tarn, when):
         wait_for(lambda: changes(tarn) > 50, "live traffic")
     else:
         verified(tarn)
-    with database(tarn) as db, db.cursor() as c:
+    with contextlib.closing(database(tarn)) as db, db.cursor() as c:
         c.execute("SHOW data_directory")
         folder = c.fetchone()[0]
     os.kill(int(open(f"{folder}/postmaster.pid").readline()), signal.SIGKILL)
 
     def back():
         try:
-            with database(tarn) as db, db.cursor() as c:
+            with contextlib.closing(database(tarn)) as db, db.cursor() as c:
                 c.execute("SELECT pg_postmaster_start_time() > now() - interval '1 hour', pg_is_in_recovery()")
                 return True
         except psycopg2.Error:
