@@ -271,6 +271,31 @@ TEST(damage_is_named)
              "column a: not a time"));
 }
 
+/* Numbers of every length, with much and with nothing behind them. */
+TEST(numbers_of_every_length)
+{
+    struct avro *s =
+        parse("{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"a\",\"type\":\"long\"},"
+              "{\"name\":\"t\",\"type\":\"bytes\"},{\"name\":\"b\",\"type\":\"long\"}]}");
+    static const char *const paths[] = {"a", "b"};
+    struct avro_decoder *d = decoder(s, paths, 2);
+    struct buf b = buf_make(100);
+    struct columns c;
+
+    for (int i = 0; i < 192; i++) {
+        uint64_t u = (UINT64_C(1) << (i % 64)) - (uint64_t)(i / 64);
+        int64_t v = (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
+
+        buf_reset(&b);
+        buf_varint(&b, v);
+        buf_str(&b, STR("\20\377\377\377\377\377\377\377\377"));
+        buf_varint(&b, v);
+        columns_init(&c, &arena, avro_decoder_columns(d), 2, 1);
+        OK(avro_decode(d, buf_view(&b), &c, &e) && c.column[0].i64[0] == v && c.column[1].i64[0] == v);
+    }
+    buf_fini(&b);
+}
+
 TEST(decimals_take_sign_extension)
 {
     const char *schema = REC("{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":38}");

@@ -23,6 +23,32 @@ static bool bad(struct at *at, const char *why)
     return false;
 }
 
+/* Seven bits of each of eight bytes, low byte first, moved together in three steps. */
+static inline uint64_t groups_of_seven(uint64_t w)
+{
+    w &= 0x7f7f7f7f7f7f7f7fU;
+    w = (w & 0x7f007f007f007f00U) >> 1 | (w & 0x007f007f007f007fU);
+    w = (w & 0x3fff00003fff0000U) >> 2 | (w & 0x00003fff00003fffU);
+    return (w & 0x0fffffff00000000U) >> 4 | (w & 0x000000000fffffffU);
+}
+
+/* A varint of at most eight bytes, in a word and without a loop; false when it is longer or the data may end in it. */
+static inline bool word_varint(struct at *at, uint64_t *out)
+{
+    uint64_t w, ends;
+
+    if (at->end - at->p < 8)
+        return false;
+    memcpy(&w, at->p, sizeof w);
+    w = le64toh(w);
+    ends = ~w & 0x8080808080808080U;
+    if (ends == 0)
+        return false;
+    *out = groups_of_seven(w & (ends ^ (ends - 1)));
+    at->p += __builtin_ctzll(ends) / 8 + 1;
+    return true;
+}
+
 static __attribute__((noinline)) bool long_varint(struct at *at, uint64_t *out)
 {
     const uint8_t *p = at->p;
@@ -49,7 +75,7 @@ static inline bool uvarint(struct at *at, uint64_t *out)
         *out = *at->p++;
         return true;
     }
-    return long_varint(at, out);
+    return word_varint(at, out) || long_varint(at, out);
 }
 
 static inline bool varint(struct at *at, int64_t *out)
