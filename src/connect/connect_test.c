@@ -203,7 +203,7 @@ static bool sink_put(void *state, const struct sink_record *r, size_t n, struct 
     }
     cond_broadcast(&w.cond);
     mutex_unlock(&w.lock);
-    return !fail || err_set(e, ERR_REMOTE, "the shelf is full");
+    return !fail || err_set(e, ERR_INVALID, "the shelf is full");
 }
 
 static bool sink_flush(void *state, bool all, int64_t *safe, struct err *e)

@@ -11,10 +11,13 @@
 #include "base/mem.h"
 #include "connect/connect_int.h"
 #include "group/offsets.h"
+#include "os/os.h"
 
 #include <regex.h>
+#include <stdio.h>
 
-enum { SINK_FETCH_BYTES = 1 << 20, SINK_PUT_MAX = 4096 };
+/* SINK_RETRY_MS: retry.backoff.ms of Kafka Connect's sinks. */
+enum { SINK_FETCH_BYTES = 1 << 20, SINK_PUT_MAX = 4096, SINK_RETRY_MS = 5000 };
 
 struct sink {
     struct task *t;
@@ -355,7 +358,8 @@ static bool run(struct sink *s, struct err *e)
     return is_held(t) || t->part_count == 0 || flush(s, false, e);
 }
 
-bool sink_loop(struct task *t, struct err *e)
+/* Opened, fed and closed once. */
+static bool sink_once(struct task *t, struct err *e)
 {
     size_t n = t->part_count;
     struct sink s = {.t = t, .ops = t->connector->settings->class->sink_ops, .fetched = buf_make(SIZE_MAX)};
@@ -383,4 +387,50 @@ bool sink_loop(struct task *t, struct err *e)
     mem_free(s.named);
     mem_free(s.records);
     return ok;
+}
+
+/* ---- trouble that passes ---- */
+
+/* A full disk, a busy or unreachable store: the same records may go through later. */
+static bool may_pass(enum err_kind kind)
+{
+    return kind == ERR_FULL || kind == ERR_BUSY || kind == ERR_TIMEOUT || kind == ERR_REMOTE;
+}
+
+static void tell_state(struct task *t, const char *text)
+{
+    struct connect *c = t->connect;
+
+    mutex_lock(&c->lock);
+    (void)snprintf(t->stats.state, sizeof t->stats.state, "%.63s", text);
+    mutex_unlock(&c->lock);
+}
+
+/* False: the task is to stop. */
+static bool wait_to_retry(struct task *t)
+{
+    struct os *os = t->connect->env.os;
+    int64_t until_ns = os->now_ns(os) + (int64_t)SINK_RETRY_MS * 1000000, left_ms;
+    bool stop;
+
+    mutex_lock(&t->lock);
+    while (!t->stop && (left_ms = (until_ns - os->now_ns(os)) / 1000000) > 0)
+        (void)cond_wait_ms(&t->cond, &t->lock, left_ms);
+    stop = t->stop;
+    mutex_unlock(&t->lock);
+    return !stop;
+}
+
+bool sink_loop(struct task *t, struct err *e)
+{
+    while (!sink_once(t, e)) {
+        if (!may_pass(e->kind))
+            return false;
+        connect_warn(t->connect, "task %s tries again in %d ms: %s", t->name, SINK_RETRY_MS, e->msg);
+        tell_state(t, e->msg);
+        if (!wait_to_retry(t))
+            return true;
+        tell_state(t, "");
+    }
+    return true;
 }
