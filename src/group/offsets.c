@@ -239,6 +239,7 @@ struct commit {
     offsets_done_fn *done;
     void *arg;
     struct buf key, value; // of the record being added
+    struct commit *next;
 };
 
 static struct commit *commit_new(struct offsets *o, struct str group)
@@ -434,24 +435,26 @@ bool offsets_delete_group(struct offsets *o, struct str group, struct err *e)
 
 bool offsets_delete_topic(struct offsets *o, struct str topic, struct err *e)
 {
-    struct commit **all = NULL;
-    size_t n = 0, cap = 0;
+    struct commit *all = NULL, *next;
     struct latch l;
+    size_t n = 0;
 
     mutex_lock(&o->lock);
     for (struct map_it it = {0}; map_next(&o->groups, &it);) {
         struct commit *c = forget(o, it.key, &topic);
 
-        if (c) {
-            MEM_PUSH_ROOM(all, n, cap);
-            all[n++] = c;
-        }
+        if (!c)
+            continue;
+        c->next = all;
+        all = c;
+        n++;
     }
     mutex_unlock(&o->lock);
     latch_init(&l, n, e);
-    for (size_t i = 0; i < n; i++)
-        commit_send(all[i], latch_done, &l);
-    mem_free(all);
+    for (; all; all = next) {
+        next = all->next;
+        commit_send(all, latch_done, &l);
+    }
     return latch_wait(&l);
 }
 

@@ -5,14 +5,14 @@
 static const struct kafka_api apis[] = {
 #define X(NAME, number, message, lowest, from, to, flexible_from, function) \
     {.name = #NAME,                                                         \
-     .key = number,                                                         \
-     .told = lowest,                                                        \
-     .first = from,                                                         \
-     .last = to,                                                            \
-     .flexible = flexible_from,                                             \
+     .key = (number),                                                       \
+     .told = (lowest),                                                      \
+     .first = (from),                                                       \
+     .last = (to),                                                          \
+     .flexible = (flexible_from),                                           \
      .req = &k_##message##_req_msg,                                         \
      .res = &k_##message##_res_msg,                                         \
-     .handler = function},
+     .handler = (function)},
 #include "kafka/api.def"
 #undef X
 };

@@ -9,6 +9,7 @@
 enum {
     FRAME_LEAST = 10,      // key, version, correlation id, client id
     PRODUCE_KEY = 0,       //
+    IDLE_MS = 600000,      // Kafka: connections.max.idle.ms
     APPENDS_MAX = 16,      // produce requests of one connection that wait for the disk
     UNSENT_MAX = 16 << 20, // a client that does not read its answers gets no more of them
     APPEND_BYTES_MAX =
@@ -30,6 +31,7 @@ static void *on_open(struct conn *c, void *arg)
     kc->k = arg;
     kc->c = c;
     kc->tail = &kc->first;
+    conn_idle(c, IDLE_MS);
     return kc;
 }
 

@@ -90,7 +90,7 @@ void member_subscribe(struct member *m, const struct k_join_group_req *req);
 bool member_subscribed_so(const struct member *m, const struct k_join_group_req *req);
 bool member_knows(const struct member *m, struct str protocol);
 struct str member_metadata(const struct member *m, const char *protocol);
-void member_assign(struct member *m, struct str assignment);
+void member_assign(struct member *m, struct str bytes);
 
 /* Member ids that were given out and have not joined yet (KIP-394). */
 void guest_add(struct cgroup *g, struct str id, int64_t deadline_ms);

@@ -51,7 +51,7 @@ void coord_load(struct coord *c, struct str group, const struct group_meta *m);
 struct coord_client {
     struct str id, host;
 };
-void coord_join(struct coord *c, const struct coord_client *who, int version,
+void coord_join(struct coord *c, const struct coord_client *client, int version,
                 const struct k_join_group_req *req, void *waiter);
 void coord_sync(struct coord *c, const struct k_sync_group_req *req, void *waiter);
 void coord_stored(struct coord *c, struct str group, int32_t generation, bool ok);

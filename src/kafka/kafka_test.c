@@ -10,9 +10,11 @@
 #include "group/offsets.h"
 #include "kafka/kafka_int.h"
 #include "log/batch.h"
+#include "os/fault.h"
 #include "os/os.h"
 #include "os/tempdir.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -28,11 +30,15 @@ static struct kafka *kafka;
 static int port;
 static struct arena mem;
 
+static struct os_fault disk; // fails when a test says so
+
 static void start(void)
 {
     struct err e;
 
-    OK(log_open(&(struct log_options){.os = os_real(), .dir = dir}, &wal, &e));
+    os_fault_init(&disk, os_real(), OS_FAULT_ENOSPC, UINT_MAX, true);
+    disk.writes_only = true;
+    OK(log_open(&(struct log_options){.os = &disk.os, .dir = dir}, &wal, &e));
     OK(offsets_open(&(struct offsets_options){.os = os_real(), .log = wal}, &offsets, &e));
     OK(net_start(&(struct net_options){.loops = 2}, &net, &e));
     OK(kafka_start(&(struct kafka_options){.os = os_real(),
@@ -342,7 +348,7 @@ TEST(what_is_produced_is_fetched)
     for (int v = 3; v <= 12; v++) {
         b = batch_of(&w, 3, 1000, STR("k"));
         p = produce(fd, v, "orders", b);
-        OK(p.error == K_NONE && p.base_offset == (v - 3) * 3 && p.append_time_ms == -1);
+        OK(p.error == K_NONE && p.base_offset == 3 * ((int64_t)v - 3) && p.append_time_ms == -1);
     }
     for (int v = 4; v <= 17; v++) {
         f = fetch(fd, v, "orders", (struct wish){.offset = 3, .min_bytes = 1, .id = t.id});
@@ -440,7 +446,7 @@ TEST(a_fetch_waits_for_records)
     began = os_real()->now_ns(os_real());
     f = fetch(fd, 11, "t", (struct wish){.offset = 1, .max_wait_ms = 50, .min_bytes = 1});
     now = os_real()->now_ns(os_real());
-    OK(f.records.bytes.n == 0 && f.error == K_NONE && now - began >= 45 * 1000000);
+    OK(f.records.bytes.n == 0 && f.error == K_NONE && now - began >= 45000000);
 
     ask_fetch(fd, 11, "t", (struct wish){.offset = 1, .max_wait_ms = 15000, .min_bytes = 100});
     OK(produce(other, 7, "t", batch_of(&w, 1, 1, STR("k"))).error == K_NONE); // too few bytes to answer
@@ -505,6 +511,35 @@ TEST(batches_that_are_refused)
     w.base_sequence = 0;
     batch_add(&w, 1, STR("k"), STR("v"), NULL, 0);
     OK(produce(fd, 9, "t", batch_end(&w)).error == K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    batch_fini(&w);
+    close(fd);
+    end();
+}
+
+TEST(a_full_disk_refuses_writes_and_goes_on_reading)
+{
+    struct batch_writer w = {0};
+    struct k_produce_res_partition p;
+    char *big = mem_zero(900000);
+    struct str b;
+    int fd;
+
+    begin();
+    fd = dial();
+    ensure(fd, "t");
+    batch_begin(&w, LIMIT_BATCH);
+    batch_add(&w, 1, STR("k"), str_from(big, 900000), NULL,
+              0); // a small one may still fit where room is reserved
+    b = batch_end(&w);
+    OK(produce(fd, 9, "t", b).error == K_NONE);
+    disk.countdown = 0;
+    p = produce(fd, 9, "t", b);
+    OK(p.error == K_KAFKA_STORAGE_ERROR && p.base_offset == -1 && p.error_message.n > 0);
+    OK(fetch(fd, 11, "t", (struct wish){.min_bytes = 1}).high_watermark == 1);
+    disk.persistent = false; // there is room again
+    OK(produce(fd, 9, "t", b).base_offset == 1);
+    OK(fetch(fd, 11, "t", (struct wish){.offset = 1, .min_bytes = 1}).records.bytes.n == b.n);
+    mem_free(big);
     batch_fini(&w);
     close(fd);
     end();
