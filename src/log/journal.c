@@ -255,22 +255,25 @@ static int64_t align_up(int64_t at)
     return (at + JOURNAL_ALIGN - 1) / JOURNAL_ALIGN * JOURNAL_ALIGN;
 }
 
-/* Is there a frame behind the chain's end that was written when the expected one was known to be on disk? */
-static bool check_end(struct journal *j, struct window *w, int file, int64_t at, struct err *e)
+/* Is there a frame, at the start of a group, that was written when the one due next was known to be on disk? */
+static bool check_lost(struct journal *j, int file, struct err *e)
 {
+    struct window w = {.os = j->os, .fd = j->file[file].fd, .buf = buf_make(FRAME_MAX + WINDOW)};
+    struct err mine = {0};
     struct frame f;
     size_t span;
 
-    for (at = align_up(at); at < j->file[file].size; at += JOURNAL_ALIGN) {
-        if (frame_at(w, file, at, &f, &span, e) && f.seq > j->next && f.first > j->next)
-            return err_set(
-                e, ERR_CORRUPT,
-                "%s is damaged: frame %llu was on disk and is not there now (frame %llu at %lld is)",
-                j->path[file], (unsigned long long)j->next, (unsigned long long)f.seq, (long long)at);
-        if (e->kind != ERR_NONE)
-            return false;
-    }
-    return true;
+    for (int64_t at = 0; at < j->file[file].size && mine.kind == ERR_NONE; at += JOURNAL_ALIGN)
+        if (frame_at(&w, file, at, &f, &span, &mine) && f.seq > j->next && f.first > j->next)
+            (void)err_set(&mine, ERR_CORRUPT,
+                          "the journal is damaged: frame %llu was on disk and is not there now (frame %llu "
+                          "is, at %lld of %s)",
+                          (unsigned long long)j->next, (unsigned long long)f.seq, (long long)at,
+                          j->path[file]);
+    buf_fini(&w.buf);
+    if (mine.kind != ERR_NONE)
+        *e = mine;
+    return mine.kind == ERR_NONE;
 }
 
 /*
@@ -311,33 +314,10 @@ static bool follow(struct replay *r, int file, int64_t at, struct err *e)
         at += (int64_t)span;
         j->pos = at;
     }
-    ok = mine.kind == ERR_NONE && check_end(j, &w, file, at, &mine);
-    if (!ok)
+    if (mine.kind != ERR_NONE)
         *e = mine;
     buf_fini(&w.buf);
-    return ok;
-}
-
-/* The first frame of the other file decides whether it goes on there. */
-static bool follow_other(struct replay *r, int file, struct err *e)
-{
-    struct journal *j = r->j;
-    struct window w = {.os = j->os, .fd = j->file[file].fd, .buf = buf_make(FRAME_MAX + WINDOW)};
-    struct err mine = {0};
-    struct frame f = {0};
-    size_t span;
-    bool there = frame_at(&w, file, 0, &f, &span, &mine);
-
-    buf_fini(&w.buf);
-    if (mine.kind != ERR_NONE) {
-        *e = mine;
-        return false;
-    }
-    if (there && f.seq > j->next)
-        return err_set(
-            e, ERR_CORRUPT, "%s ends at frame %llu, but %s begins at %llu: what was between is lost",
-            j->path[!file], (unsigned long long)j->next - 1, j->path[file], (unsigned long long)f.seq);
-    return follow(r, file, 0, e);
+    return mine.kind == ERR_NONE;
 }
 
 bool journal_replay(struct journal *j, const struct journal_start *start, frame_fn *fn, void *arg,
@@ -352,7 +332,12 @@ bool journal_replay(struct journal *j, const struct journal_start *start, frame_
         return true;
     if (start->pos > j->file[start->file].size)
         return err_set(e, ERR_CORRUPT, "%s is shorter than the checkpoint says", j->path[start->file]);
-    if (!follow(&r, start->file, start->pos, e) || !follow_other(&r, !start->file, e))
+    /*
+     * From there the journal went on in the other file; and perhaps again in this one from its beginning, for the
+     * checkpoint itself had freed it. Not further: that would have taken a newer checkpoint.
+     */
+    if (!follow(&r, start->file, start->pos, e) || !follow(&r, !start->file, 0, e) ||
+        !follow(&r, start->file, 0, e) || !check_lost(j, 0, e) || !check_lost(j, 1, e))
         return false;
     j->pos = align_up(j->pos);
     return true;

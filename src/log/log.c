@@ -80,7 +80,7 @@ static void destroy(struct log *l)
 {
     topics_fini(l);
     journal_close(&l->journal);
-    os_close(l->os, l->lock_fd);
+    os_close(os_real(), l->lock_fd); // a lock is between processes: always of the real system
     buf_fini(&l->check.bytes);
     mem_free(l->check.dirty);
     mem_free(l->group.iov);

@@ -116,6 +116,11 @@ static int fault_stat(struct os *os, const char *path, struct os_stat *st)
     return fault_of(os)->under->stat(fault_of(os)->under, path, st);
 }
 
+static int fault_list(struct os *os, const char *path, os_name_fn *each, void *arg)
+{
+    return fault_of(os)->under->list(fault_of(os)->under, path, each, arg);
+}
+
 static int64_t fault_now_ns(struct os *os)
 {
     return fault_of(os)->under->now_ns(fault_of(os)->under);
@@ -150,6 +155,7 @@ void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind
                  .rmdir = fault_rmdir,
                  .mkdir = fault_mkdir,
                  .stat = fault_stat,
+                 .list = fault_list,
                  .now_ns = fault_now_ns,
                  .wall_us = fault_wall_us,
                  .random = fault_random,

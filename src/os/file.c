@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "os/os.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,30 +211,36 @@ static int by_bytes(const void *a, const void *b)
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
+struct names {
+    struct arena *a;
+    struct str *list;
+    size_t n, cap;
+};
+
+static void add_name(void *arg, struct str name)
+{
+    struct names *all = arg;
+
+    MEM_PUSH_ROOM(all->list, all->n, all->cap);
+    all->list[all->n++] = arena_str(all->a, name);
+}
+
 bool os_list(struct os *os, const char *path, struct arena *a, struct str **names, size_t *count,
              struct err *e)
 {
-    struct str *list = NULL;
-    size_t n = 0, cap = 0;
-    struct dirent *ent;
-    DIR *dir = opendir(path);
+    struct names all = {.a = a};
 
-    (void)os;
-    if (!dir)
-        return errno == ENOENT ? err_set_at(e, ERR_NOT_FOUND, errno, ERR_HERE, "folder %s", path)
-                               : err_sys(e, "folder %s", path);
-    while ((ent = readdir(dir)) != NULL) { // NOLINT(concurrency-mt-unsafe): one DIR, one thread
-        if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
-            continue;
-        MEM_PUSH_ROOM(list, n, cap);
-        list[n++] = arena_str(a, str_of(ent->d_name));
+    if (os->list(os, path, add_name, &all) != 0) {
+        (void)(errno == ENOENT ? err_set_at(e, ERR_NOT_FOUND, errno, ERR_HERE, "folder %s", path)
+                               : err_sys(e, "folder %s", path));
+        mem_free(all.list);
+        return false;
     }
-    (void)closedir(dir);
-    if (n > 0)
-        qsort(list, n, sizeof *list, by_bytes);
-    *names = n > 0 ? arena_copy(a, list, n * sizeof *list) : NULL;
-    *count = n;
-    mem_free(list);
+    if (all.n > 0)
+        qsort(all.list, all.n, sizeof *all.list, by_bytes);
+    *names = all.n > 0 ? arena_copy(a, all.list, all.n * sizeof *all.list) : NULL;
+    *count = all.n;
+    mem_free(all.list);
     return true;
 }
 

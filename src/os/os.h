@@ -26,6 +26,8 @@ struct os_stat {
     bool is_dir;
 };
 
+typedef void os_name_fn(void *arg, struct str name);
+
 struct os {
     int (*open)(struct os *os, const char *path,
                 int flags); // flags of open(2); files are made with mode 0600
@@ -42,6 +44,8 @@ struct os {
     int (*rmdir)(struct os *os, const char *path);
     int (*mkdir)(struct os *os, const char *path); // mode 0700
     int (*stat)(struct os *os, const char *path, struct os_stat *st);
+    int (*list)(struct os *os, const char *path, os_name_fn *each,
+                void *arg);                           // names in a folder but . and ..
     int64_t (*now_ns)(struct os *os);                 // monotonic
     int64_t (*wall_us)(struct os *os);                // since 1970-01-01T00:00:00Z
     void (*random)(struct os *os, void *p, size_t n); // unpredictable bytes; does not fail

@@ -1,6 +1,7 @@
 /* The table of os.h over the kernel. */
 #include "os/os.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +105,21 @@ static int real_stat(struct os *os, const char *path, struct os_stat *out)
     return 0;
 }
 
+static int real_list(struct os *os, const char *path, os_name_fn *each, void *arg)
+{
+    struct dirent *ent;
+    DIR *dir = opendir(path);
+
+    (void)os;
+    if (!dir)
+        return -1;
+    while ((ent = readdir(dir)) != NULL) // NOLINT(concurrency-mt-unsafe): one DIR, one thread
+        if (strcmp(ent->d_name, ".") != 0 && strcmp(ent->d_name, "..") != 0)
+            each(arg, str_of(ent->d_name));
+    (void)closedir(dir);
+    return 0;
+}
+
 static int64_t clock_ns(clockid_t id)
 {
     struct timespec t;
@@ -158,6 +174,7 @@ struct os *os_real(void)
         .rmdir = real_rmdir,
         .mkdir = real_mkdir,
         .stat = real_stat,
+        .list = real_list,
         .now_ns = real_now_ns,
         .wall_us = real_wall_us,
         .random = real_random,
