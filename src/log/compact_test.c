@@ -1,5 +1,6 @@
 /* Compaction: what it keeps, also under every fault. */
 #include "log/testlog.h"
+#include "os/ram.h"
 
 enum { KEYS = 4 };
 
@@ -87,15 +88,14 @@ static bool keyed_open(struct keyed *k, struct os *os)
     return log_open(&k->t.o, &k->t.l, &k->t.e);
 }
 
-static bool keyed_prepare(struct keyed *k)
+static bool keyed_prepare(struct keyed *k, struct os *os)
 {
     struct log_settings s;
-    bool ok = tempdir_make(k->t.dir);
+    bool ok = tempdir_make(k->t.dir) && os_make_dirs(os, k->t.dir, &k->t.e);
 
     k->maybe = -1;
     k->t.o = (struct log_options){.dir = k->t.dir, .journal_bytes = 64 * 1024};
-    ok = ok && keyed_open(k, os_real());
-    if (!ok)
+    if (!ok || !keyed_open(k, os))
         return false;
     log_settings_default(k->t.l, &s);
     s.compact = true;
@@ -111,7 +111,7 @@ static bool keyed_prepare(struct keyed *k)
 static bool compact_scenario(struct os *os, void *arg)
 {
     struct keyed k = {0};
-    bool ok = keyed_prepare(&k);
+    bool ok = keyed_prepare(&k, os_real());
 
     (void)arg;
     if (ok && keyed_open(&k, os)) {
@@ -149,7 +149,7 @@ TEST(compaction_keeps_the_last_of_each_key)
     struct keyed k = {0};
     int64_t last[KEYS];
 
-    OK(keyed_prepare(&k) && keyed_open(&k, os_real()));
+    OK(keyed_prepare(&k, os_real()) && keyed_open(&k, os_real()));
     OK(keyed_read(&k, last) == 30);
     OK(log_maintain(k.t.l, &k.t.e));
     OK(keyed_read(&k, last) < 15);
@@ -159,6 +159,40 @@ TEST(compaction_keeps_the_last_of_each_key)
     log_close(k.t.l);
     batch_fini(&k.t.w);
     OK(os_remove_tree(os_real(), k.t.dir, &k.t.e));
+}
+
+/* The power is cut at each call of a compaction. */
+TEST(compaction_survives_power_cuts)
+{
+    bool more = true;
+    uint64_t cuts = 0;
+
+    for (uint64_t n = 0; more; n++)
+        for (uint64_t seed = 1; seed <= 8; seed++) {
+            struct ram *r = ram_new(seed * 1000 + n);
+            struct keyed k = {0};
+            uint64_t before;
+
+            OK(keyed_prepare(&k, ram_os(r)));
+            ram_sync(r);
+            OK(keyed_open(&k, ram_os(r)));
+            before = ram_changes(r);
+            ram_die_after(r, n);
+            more = !log_maintain(k.t.l, &k.t.e);
+            cuts += more;
+            OK(!more || ram_changes(r) - before <= n);
+            log_close(k.t.l);
+            ram_crash(r);
+            OK(keyed_open(&k, ram_os(r)));
+            OK(keyed_holds(&k));
+            OK(log_maintain(k.t.l, &k.t.e) && keyed_holds(&k));
+            log_close(k.t.l);
+            batch_fini(&k.t.w);
+            OK(os_remove_tree(os_real(), k.t.dir, &k.t.e));
+            ram_free(r);
+        }
+    printf("# %llu cuts\n", (unsigned long long)cuts);
+    OK(cuts > 100);
 }
 
 TEST_MAIN

@@ -114,8 +114,8 @@ typedef void log_done_fn(void *arg, bool ok, const struct err *e);
 
 /*
  * All parts or none. `done` is called once, on the committer's thread (on the caller's when the log has failed or is
- * closing). The array and the bytes it points at are borrowed until then. ERR_IO means that the outcome is unknown: the
- * log has failed, and the next log_open() may or may not find the append; with every other kind nothing was appended.
+ * closing). The array and the bytes it points at are borrowed until then. After ERR_IO the outcome is unknown when the
+ * log has failed: the next log_open() may or may not find the append. With every other kind nothing was appended.
  *
  * Idempotent producers (KIP-98): batches with a producer id are checked against the partition's last sequence numbers.
  * A repeat of one of the last five is not appended again and answers its first base_offset; a gap is ERR_INVALID, an
