@@ -3,6 +3,7 @@
  * second app_measure() notes them, and a rate is what came in the last RATE_SECONDS.
  */
 #include "app/app_int.h"
+#include "app/postgres.h"
 
 #include "base/mem.h"
 #include "connect/connect.h"
@@ -60,8 +61,8 @@ static void add_connector(struct step *steps, const struct connect_info *c, stru
         const struct connect_task_info *t = &c->tasks[i];
         s->rows += (int64_t)t->stats.records;
         add_lag(&s->lag_rows, t->lag_records);
-        if (t->stats.source_lag_ms > s->lag_ms)
-            s->lag_ms = t->stats.source_lag_ms;
+        if (t->lag_ms > s->lag_ms)
+            s->lag_ms = t->lag_ms;
     }
     if (s == &steps[STEP_BRONZE]) // one commit writes the change there and applies it here
         steps[STEP_SILVER] = *s;
@@ -160,7 +161,7 @@ static void put_task(const struct connect_task_info *t, struct buf *b)
             (unsigned long long)t->stats.bytes);
     put_lag(b, "lag_records", t->lag_records);
     put_lag(b, "lag_bytes", t->stats.source_lag_bytes);
-    put_lag(b, "lag_ms", t->stats.source_lag_ms);
+    put_lag(b, "lag_ms", t->lag_ms);
     if (t->trace.n > 0) {
         buf_str(b, STR(",\"trace\":"));
         buf_json(b, t->trace);
@@ -196,8 +197,9 @@ static void put_roles(const struct app *app, struct buf *b)
     buf_str(b, STR("\"roles\":["));
     for (int i = 0; i < ROLES; i++) {
         const struct role_state *r = &app->role[i];
+        bool down = i == ROLE_postgres && app->postgres && !postgres_is_up(app->postgres);
         buf_fmt(b, "%s{\"name\":\"%s\",\"what\":\"%s\",\"state\":\"%s\"", i ? "," : "", roles[i].name,
-                roles[i].sentence, r->state);
+                roles[i].sentence, down ? "down" : r->state);
         if (r->host)
             buf_fmt(b, ",\"host\":\"%s\",\"port\":%d", r->host, r->port);
         buf_u8(b, '}');

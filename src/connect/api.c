@@ -158,6 +158,7 @@ static void copy_info(struct connector *k, struct arena *a, struct connect_info 
             .trace = arena_str(a, str_of(t->trace)),
             .stats = t->stats,
             .lag_records = -1,
+            .lag_ms = t->stats.source_lag_ms,
         };
         (*lags)[i].parts = ARENA_ARRAY(a, struct sink_partition, t->part_count + 1);
         (*lags)[i].count = t->part_count;
@@ -174,7 +175,7 @@ static void fill_lags(struct connect *c, struct connect_info *info, const struct
 {
     for (size_t i = 0; i < info->task_count; i++)
         if (!info->tasks[i].source)
-            info->tasks[i].lag_records = sink_lag(c, lags[i].parts, lags[i].count);
+            sink_lag(c, lags[i].parts, lags[i].count, &info->tasks[i].lag_records, &info->tasks[i].lag_ms);
 }
 
 bool connect_get(struct connect *c, struct str name, struct arena *a, struct connect_info *out)

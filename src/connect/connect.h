@@ -237,6 +237,7 @@ struct connect_task_info {
     struct str trace;  // error text when FAILED
     struct task_stats stats;
     int64_t lag_records; // a sink: records it has not made durable; -1 for sources
+    int64_t lag_ms;      // a sink: age of the oldest of them; a source: as in stats; -1: not known
 };
 struct connect_info {
     struct str name;

@@ -174,8 +174,9 @@ bool sink_loop(struct task *t, struct err *e); // until the task should stop
 /* Partitions of the topics a sink's configuration names, by topic and number, in a. */
 void sink_partitions(struct connect *c, const struct config *config, struct arena *a,
                      struct sink_partition **out, size_t *count);
-/* Records of these partitions that are not committed. */
-int64_t sink_lag(struct connect *c, const struct sink_partition *parts, size_t count);
+/* Records that are not durable yet, and how old the oldest of them is. */
+void sink_lag(struct connect *c, const struct sink_partition *parts, size_t count, int64_t *records,
+              int64_t *ms);
 /* Offset before which `topic` may be read now; INT64_MAX when nobody holds it. Takes c->lock. */
 int64_t topic_limit(struct connect *c, struct str topic);
 void poke_sinks_locked(struct connect *c); // all sink tasks look again

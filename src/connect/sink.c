@@ -73,17 +73,44 @@ void sink_partitions(struct connect *c, const struct config *config, struct aren
     *count = at;
 }
 
-int64_t sink_lag(struct connect *c, const struct sink_partition *parts, size_t count)
+/* When the batch at an offset was written, as its header tells; -1 when it cannot be read. */
+static int64_t written_ms(struct connect *c, const struct sink_partition *p, int64_t offset)
 {
-    int64_t lag = 0;
+    uint8_t head[BATCH_HEADER];
+    struct batch_header h;
+    struct log_piece piece;
+    struct err e;
+    bool ok = log_fetch_piece(c->env.log, p->topic, p->partition, offset, 1, &piece, &e);
 
+    if (!ok || piece.n < sizeof head) {
+        if (ok && piece.n > 0)
+            os_close(c->env.os, piece.fd);
+        return -1;
+    }
+    ok = os_read(c->env.os, piece.fd, head, sizeof head, piece.at, &e) &&
+         batch_header(str_from((const char *)head, sizeof head), &h);
+    os_close(c->env.os, piece.fd);
+    return ok ? h.max_timestamp_ms : -1;
+}
+
+void sink_lag(struct connect *c, const struct sink_partition *parts, size_t count, int64_t *records,
+              int64_t *ms)
+{
+    int64_t now_ms = c->env.os->wall_us(c->env.os) / 1000;
+
+    *records = *ms = 0;
     for (size_t i = 0; i < count; i++) {
         struct log_range r;
+        int64_t from, then_ms;
 
-        if (log_range(c->env.log, parts[i].topic, parts[i].partition, &r) && r.end > parts[i].next)
-            lag += r.end - (parts[i].next > r.start ? parts[i].next : r.start);
+        if (!log_range(c->env.log, parts[i].topic, parts[i].partition, &r) || r.end <= parts[i].next)
+            continue;
+        from = parts[i].next > r.start ? parts[i].next : r.start;
+        *records += r.end - from;
+        then_ms = written_ms(c, &parts[i], from);
+        if (then_ms >= 0 && now_ms - then_ms > *ms)
+            *ms = now_ms - then_ms;
     }
-    return lag;
 }
 
 /* ---- positions ---- */

@@ -250,18 +250,3 @@ const struct connector_class lake_sink_class = {
     .tasks = one_task,
     .sink_ops = &ops,
 };
-
-void lake_sink_json(struct str prefix, struct buf *out)
-{
-    struct buf pattern = buf_make(1 << 16);
-    for (size_t i = 0; i < prefix.n; i++) { // a prefix is letters, digits, '_', '-' and '.'
-        if (prefix.p[i] == '.')
-            buf_u8(&pattern, '\\');
-        buf_u8(&pattern, (uint8_t)prefix.p[i]);
-    }
-    buf_str(&pattern, STR("\\.[^.]+\\.[^.]+"));
-    buf_fmt(out, "{\"connector.class\":\"%s\",\"tasks.max\":\"1\",\"topics.regex\":", names[0]);
-    buf_json(out, buf_view(&pattern));
-    buf_u8(out, '}');
-    buf_fini(&pattern);
-}
