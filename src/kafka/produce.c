@@ -110,6 +110,16 @@ static void answer(struct produce *p)
         kafka_reply(p->q, &p->res);
 }
 
+/* What the owner of the disk must hear; the producer hears it too, as a code. */
+static void warn_of_disk(const struct log_part_write *w, enum err_kind why, const char *more)
+{
+    static struct obs_repeat repeat;
+
+    if (why == ERR_FULL || why == ERR_IO)
+        obs_repeated(&repeat, OBS_ERROR, "kafka", "produce to %.*s-%d is refused: %s%s%s", STR_ARG(w->topic),
+                     w->partition, err_text(why), *more ? ": " : "", more);
+}
+
 /* On the committer's thread. */
 static void on_appended(void *arg, bool ok, const struct err *e)
 {
@@ -127,6 +137,7 @@ static void on_appended(void *arg, bool ok, const struct err *e)
             res->start_offset = w->start_offset;
         } else {
             refuse(p->q, res, append_code(why), ok ? err_text(why) : e->msg);
+            warn_of_disk(w, why, ok ? "" : e->msg);
             p->failed = true;
         }
     }
