@@ -4,6 +4,7 @@
 `tools/tidy.py` checks the tree and `tools/tidy.py FILE...` reports on some files only; exit status 1 means findings.
 CONTRIBUTING.md gives the reasons.
 """
+import collections
 import pathlib
 import re
 import subprocess
@@ -27,16 +28,19 @@ FLOORS = [
     ["app"],
     ["."],
 ]
-# ... except these, the one neighbour named first including the other.
+FLOOR_OF = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}
+# ... except these: the first named may include the second.
 NEIGHBOURS = {("conf", "os"), ("obs", "os")}
 
-# Never called: name, and what to use.
-BANNED = dict.fromkeys(["strcpy", "strcat", "strncpy", "strncat", "sprintf", "vsprintf"], "buf_fmt or snprintf")
-BANNED |= dict.fromkeys(["atoi", "atol", "strtol", "strtoul", "strtoll", "strtoull"], "str_i64")
-BANNED |= dict.fromkeys(["gmtime", "localtime", "ctime"], "utc_from_us")
-BANNED |= dict.fromkeys(["usleep", "sleep", "nanosleep"], "a timer, or a condition waited for")
-BANNED |= dict.fromkeys(["system", "popen"], "net's child processes")
-BANNED |= {"strtok": "str_cut", "mktemp": "os", "rand": "os", "alloca": "an arena", "signal": "sigaction"}
+# Never called: what to use, names.
+INSTEAD = {
+    "buf_fmt or snprintf": ["strcpy", "strcat", "strncpy", "strncat", "sprintf", "vsprintf"],
+    "str_i64": ["atoi", "atol", "strtol", "strtoul", "strtoll", "strtoull"],
+    "utc_split": ["gmtime", "localtime", "ctime"],
+    "a timer, or a condition waited for": ["usleep", "sleep", "nanosleep"],
+    "what os, net and base offer": ["strtok", "mktemp", "rand", "alloca", "system", "popen", "signal"],
+}
+BANNED = {name: instead for instead, names in INSTEAD.items() for name in names}
 
 # Called in one room only: names, room.
 KEPT = {
@@ -45,7 +49,6 @@ KEPT = {
            "rename", "mkdir", "rmdir", "ftruncate", "fallocate", "posix_fallocate", "mmap", "munmap", "fopen", "opendir",
            "stat", "fstat", "clock_gettime", "gettimeofday", "getrandom", "pthread_create", "pthread_mutex_lock"],
     "net": ["socket", "bind", "listen", "accept", "accept4", "recv", "recvmsg", "send", "sendmsg", "setsockopt"],
-    "engine": [],  # and whatever starts with duckdb_
 }
 KEEPER = {name: room for room, names in KEPT.items() for name in names}
 
@@ -57,8 +60,7 @@ class File:
         self.path = path
         self.name = str(path)
         self.text = (ROOT / path).read_text(errors="replace")
-        parts = path.parts[1:-1]
-        self.room = "/".join(parts) or "."
+        self.room = "/".join(path.parts[1:-1]) or "."
         self.is_c = path.parts[0] == "src" and path.suffix in (".c", ".h")
         self.is_test = path.stem.endswith(("_test", "_fuzz"))
 
@@ -73,13 +75,9 @@ class File:
         return enumerate(self.code.splitlines(), 1)
 
 
-def floor_of(room):
-    return next((n for n, rooms in enumerate(FLOORS) if room in rooms), None)
-
-
 def arrows(f):
     """Includes point down only, and a room's private header (x_int.h) stays in its room."""
-    if floor_of(f.room) is None:
+    if f.room not in FLOOR_OF:
         yield 1, f"{f.room}/ stands on no floor: give it one in tools/tidy.py"
         return
     for no, line in enumerate(f.text.splitlines(), 1):
@@ -88,8 +86,7 @@ def arrows(f):
             yield no, "only engine/ includes duckdb.h"
         if not m or m[1] == f.room:
             continue
-        there = floor_of(m[1])
-        if there is None or (there >= floor_of(f.room) and (f.room, m[1]) not in NEIGHBOURS):
+        if FLOOR_OF.get(m[1], 99) >= FLOOR_OF[f.room] and (f.room, m[1]) not in NEIGHBOURS:
             yield no, f"{f.room}/ may not include {m[1]}/"
         if m[2].endswith("_int"):
             yield no, f"{m[1]}/{m[2]}.h is private to its room"
@@ -113,11 +110,11 @@ def calls(f):
 
 
 def asserts(f):
-    """An assert that changes something changes the program when it is compiled out."""
+    """An assert has no side effect."""
     for no, line in f.lines():
         m = re.search(r"\bassert\((.*)", line)
         if m and re.search(r"\+\+|--|[^=!<>]=[^=]", m[1]):
-            yield no, "this assert has a side effect"
+            yield no, "this assert changes something"
 
 
 def built(f):
@@ -168,13 +165,13 @@ def lonely(table, files):
     """A function that only its own file uses is static."""
     used = {}
     for f in files:
-        if f.is_c and f.path.suffix == ".c" or f.path.suffix == ".def":
+        if f.path.suffix in (".c", ".def"):
             for name in set(re.findall(r"\w+", f.code)):
                 used.setdefault(name, set()).add(f.name)
-    for f in files:  # a macro or an inline function of a header uses it for all who include the header
+    for f in files:  # named twice in a header: declared, and used by a macro or an inline function there
         if f.is_c and f.path.suffix == ".h":
-            for line in re.findall(r"^\s*#define.*?(?<!\\)$|^\s+return .*?;", f.code, re.M | re.S):
-                for name in set(re.findall(r"\w+", line)):
+            for name, times in collections.Counter(re.findall(r"\w+", f.code)).items():
+                if times > 1:
                     used.setdefault(name, set()).add(f.name)
     for path, first, _, name, static in table:
         if not static and name not in ("main", "LLVMFuzzerTestOneInput") and used.get(name, set()) <= {path}:

@@ -99,7 +99,7 @@ static void put_reads(struct buf *b, const struct lake_answer *w)
     buf_str(b, STR("]}"));
 }
 
-static bool send(struct http_req *q, struct buf *b)
+static bool send_request(struct http_req *q, struct buf *b)
 {
     bool there = http_answer_piece(q, buf_view(b));
 
@@ -131,7 +131,7 @@ static void post_sql(struct http_req *q)
                 buf_u8(&b, ',');
             put_row(&b, lake_answer_rows(w), i, as_text);
             if (b.n > PIECE)
-                there = there && send(q, &b);
+                there = there && send_request(q, &b);
         }
     }
     if (e.kind == ERR_NONE) {
@@ -141,7 +141,7 @@ static void post_sql(struct http_req *q)
         buf_json(&b, str_of(e.msg));
         buf_u8(&b, '}');
     }
-    (void)(there && send(q, &b));
+    (void)(there && send_request(q, &b));
     http_answer_end(q);
     lake_answer_free(w);
     buf_fini(&b);

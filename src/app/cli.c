@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "base/mem.h"
 #include "obs/obs.h"
+#include "os/os.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -16,15 +17,16 @@ static const struct verb {
     const char *name, *args, *sentence;
     bool (*run)(struct words *w, struct err *e);
 } verbs[] = {
-    {"up", "[FOLDER] [--set NAME=VALUE]...", "Run the project of a folder (default: this one).", verb_up},
-    {"status", "[FOLDER] [--json]", "What runs, where, how fast and how far behind.", verb_status},
-    {"sql", "[FOLDER] \"QUERY\" [--committed] [--json]", "Ask the tables; --committed: as other engines see them.", verb_sql},
-    {"verify", "[FOLDER] [--json]", "Is every table the same in all five places?", verb_verify},
+    {"up",        "[FOLDER] [--set NAME=VALUE]...",                                      "Run the project of a folder (default: this one).", verb_up       },
+    {"status",    "[FOLDER] [--json]",                                                   "What runs, where, how fast and how far behind.",   verb_status   },
+    {"sql",       "[FOLDER] \"QUERY\" [--committed] [--json]",
+     "Ask the tables; --committed: as other engines see them.",                                                                              verb_sql      },
+    {"verify",    "[FOLDER] [--json]",                                                   "Is every table the same in all five places?",      verb_verify   },
     {"connector", "list | status|config|restart|pause|resume|stop|delete NAME [FOLDER]",
-     "Ask about a connector, or change what it does; the answer is JSON.", verb_connector},
-    {"init", "NAME [FOLDER]", "Make a project from an example: storefront.", verb_init},
-    {"version", "[--json]", "Say which tarn this is.", verb_version},
-    {"help", "[settings [--markdown]]", "Say this, or explain every setting of tarn.yaml.", verb_help},
+     "Ask about a connector, or change what it does; the answer is JSON.",                                                                   verb_connector},
+    {"init",      "NAME [FOLDER]",                                                       "Make a project from an example: storefront.",      verb_init     },
+    {"version",   "[--json]",                                                            "Say which tarn this is.",                          verb_version  },
+    {"help",      "[settings [--markdown]]",                                             "Say this, or explain every setting of tarn.yaml.", verb_help     },
 };
 
 /* ---- words ---- */
@@ -170,8 +172,11 @@ int cli_main(int argc, char **argv)
     const char *v[WORDS_MAX], *name = argc > 1 ? argv[1] : "help";
     struct words w = {.v = v};
     struct err e = {0};
+    uint64_t seed;
 
     obs_catch_crashes();
+    os_real()->random(os_real(), &seed, sizeof seed);
+    str_hash_seed(seed); // before the first map
     if (argc > WORDS_MAX) {
         (void)fprintf(stderr, "tarn: more than %d words\n", WORDS_MAX - 2);
         return 2;

@@ -83,15 +83,6 @@ void buf_fmt(struct buf *b, const char *fmt, ...)
     b->n += (size_t)n;
 }
 
-void buf_drop(struct buf *b, size_t n)
-{
-    assert(n <= b->n);
-    if (n == 0)
-        return;
-    memmove(b->p, b->p + n, b->n - n);
-    b->n -= n;
-}
-
 void buf_i16(struct buf *b, int16_t v)
 {
     uint16_t be = htobe16((uint16_t)v);

@@ -67,8 +67,6 @@ static inline void buf_str(struct buf *b, struct str s)
 }
 void buf_zero(struct buf *b, size_t n); // n zero bytes
 void buf_fmt(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The first n bytes are taken away and the rest moves to the front. */
-void buf_drop(struct buf *b, size_t n);
 
 static inline void buf_u8(struct buf *b, uint8_t v)
 {

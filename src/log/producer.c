@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "log/log_int.h"
 
+#include <assert.h>
+
 static const int64_t EXPIRES_MS = 24 * 3600 * (int64_t)1000; // producer.id.expiration.ms
 enum { PRODUCERS_MAX = 65536 }; // of a partition; past it the one longest silent goes
 
@@ -68,6 +70,7 @@ static void make_room(struct producers *ps)
         if (!oldest || p->last_ms < oldest->last_ms)
             oldest = p;
     }
+    assert(oldest); // there is one, the map is full
     producer_drop(ps, oldest->id);
 }
 

@@ -103,7 +103,7 @@ TEST(trimmed_records_are_gone_for_good)
 static bool flip(struct testlog *t, const char *name, int64_t at)
 {
     char path[TEMPDIR_MAX + 100];
-    uint8_t b;
+    uint8_t b = 0;
     int fd;
     bool ok;
 

@@ -20,7 +20,7 @@
 __attribute__((constructor)) static void testlog_folder(void)
 {
     if (os_exists(os_real(), "/dev/shm"))
-        (void)setenv("TMPDIR", "/dev/shm", 0);
+        (void)setenv("TMPDIR", "/dev/shm", 0); // NOLINT(concurrency-mt-unsafe): before main, one thread
 }
 
 struct testlog {

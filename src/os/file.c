@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 
 int os_open(struct os *os, const char *path, int flags, struct err *e)
 {
@@ -272,17 +271,6 @@ int os_dup(int fd, struct err *e)
     if (copy < 0)
         (void)err_sys(e, "duplicate a descriptor");
     return copy;
-}
-
-bool os_disk_free(const char *path, int64_t *free_bytes, int64_t *total_bytes, struct err *e)
-{
-    struct statvfs v;
-
-    if (statvfs(path, &v) != 0)
-        return err_sys(e, "file system of %s", path);
-    *free_bytes = (int64_t)(v.f_bavail * v.f_frsize);
-    *total_bytes = (int64_t)(v.f_blocks * v.f_frsize);
-    return true;
 }
 
 char *os_full_path(const char *path, struct err *e)

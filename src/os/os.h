@@ -88,8 +88,6 @@ bool os_list(struct os *os, const char *path, struct arena *a, struct str **name
              struct err *e) MUST_CHECK;
 bool os_remove_tree(struct os *os, const char *path, struct err *e) MUST_CHECK; // an absent one is fine
 int os_dup(int fd, struct err *e) MUST_CHECK; // the same open file, yours to close; -1 and e
-/* Bytes free on the file system of path for us, and its size. */
-bool os_disk_free(const char *path, int64_t *free_bytes, int64_t *total_bytes, struct err *e) MUST_CHECK;
 
 /*
  * Makes the file, writes our pid into it and holds it locked until the descriptor is closed or the process ends. -1 and

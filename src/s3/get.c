@@ -112,9 +112,9 @@ static enum s3_code check(struct s3_req *r, const struct object_info *info, stru
 
 enum s3_code s3_head_object(struct s3_req *r)
 {
-    struct object_info info;
+    struct object_info info = {0};
     struct range range;
-    const char *type;
+    const char *type = NULL;
     enum s3_code code;
     struct err e;
 
@@ -130,10 +130,10 @@ enum s3_code s3_head_object(struct s3_req *r)
 
 enum s3_code s3_get_object(struct s3_req *r)
 {
-    struct object_info info;
-    struct object_get *g;
+    struct object_info info = {0};
+    struct object_get *g = NULL;
     struct range range;
-    const char *type;
+    const char *type = NULL;
     enum s3_code code;
     struct err e;
     int fd = -1;

@@ -88,7 +88,7 @@ struct str s3_header(struct s3_req *r, const char *name); // trimmed; p NULL whe
 
 enum s3_code s3_body_check(struct s3_req *r); // on the loop: what the headers say of the body
 enum s3_code s3_body_begin(struct s3_req *r); // a job, before the first byte; calls op->begin
-enum s3_code s3_body_feed(struct s3_req *r, struct str piece);
+enum s3_code s3_body_feed(struct s3_req *r, struct str in);
 enum s3_code s3_body_end(struct s3_req *r); // all that was announced is verified
 void s3_body_fini(struct s3_req *r);
 /* 16 bytes of a Content-MD5 header, in the arena; p NULL when there is none. */
