@@ -104,7 +104,8 @@ static size_t detach(struct part *p, struct arena *a, struct seg ***out)
         n++;
     *out = arena_copy(a, p->segs, n * sizeof **out);
     p->seg_n -= n;
-    memmove(p->segs, p->segs + n, p->seg_n * sizeof(struct seg *));
+    if (n > 0) // a partition without segments has no list
+        memmove(p->segs, p->segs + n, p->seg_n * sizeof(struct seg *));
     mutex_unlock(&p->lock);
     return n;
 }
