@@ -132,7 +132,9 @@ static struct str uuid_bytes(struct str s, struct arena *a)
     char *p = arena_alloc(a, 16);
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
-        int c = s.p[i], v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        int c = (unsigned char)s.p[i], v = c >= '0' && c <= '9'   ? c - '0'
+                                           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                                                  : -1;
         if (c == '-')
             continue;
         if (v < 0 || n == 32)

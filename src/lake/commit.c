@@ -472,6 +472,7 @@ static bool write_snapshot(struct writing *w, const struct ice_meta *before, str
 static bool write_metadata_only(struct writing *w, const struct ice_meta *before, struct err *e)
 {
     struct version *base = w->c->base;
+    assert(base);
     for (size_t i = 0; i < base->manifest_count; i++)
         keep_manifest(w, &base->manifests[i]);
     next_slots(w);
@@ -503,6 +504,7 @@ bool change_prepare(struct change *c, struct err *e)
     if (c->base)
         c->location = arena_str(&c->arena, c->base->meta->location);
     const struct ice_meta *before = c->base ? c->base->meta : first;
+    assert(!ok || before);
     if (ok) {
         w.schema = c->schema ? c->schema : &before->schema;
         ok = c->operation ? write_snapshot(&w, before, e) : write_metadata_only(&w, before, e);

@@ -395,7 +395,7 @@ static struct chunk *room(struct lake_feed *f)
     struct chunk *last = f->chunk_count > 0 ? f->chunks[f->chunk_count - 1] : NULL;
     if (last && !chunk_is_full(last))
         return last;
-    MEM_PUSH_ROOM(f->chunks, f->chunk_count, f->chunk_cap);
+    f->chunks = mem_room(f->chunks, f->chunk_count, &f->chunk_cap, sizeof(void *));
     f->chunks[f->chunk_count] =
         changes_chunk(f->changes, f->chunk_count == 0 ? FEED_CHUNK_FIRST : FEED_CHUNK);
     return f->chunks[f->chunk_count++];

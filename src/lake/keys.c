@@ -197,29 +197,29 @@ static bool open_runs(struct keys *k, const json_t *runs, struct err *e)
     return true;
 }
 
-static bool state_read(struct keys *k, const json_t *root, struct arena *a, struct key_file **files,
-                       size_t *count, struct err *e)
+static bool state_read(struct keys *k, const json_t *root, struct arena *a, struct keys_saved *out,
+                       struct err *e)
 {
     const json_t *list = json_object_get(root, "files"), *next = json_object_get(root, "next_file");
     if (json_integer_value(json_object_get(root, "version")) != 1 || !json_is_array(list) ||
         !json_is_integer(next) || !hex_secret(json_string_value(json_object_get(root, "secret")), &k->secret))
         return err_set(e, ERR_CORRUPT, "the state of the key index is damaged");
     k->next_file = (uint32_t)json_integer_value(next);
-    *count = json_array_size(list);
-    *files = ARENA_ARRAY(a, struct key_file, *count + 1);
-    for (size_t i = 0; i < *count; i++) {
+    out->file_count = json_array_size(list);
+    out->files = ARENA_ARRAY(a, struct key_file, out->file_count + 1);
+    for (size_t i = 0; i < out->file_count; i++) {
         const json_t *row = json_array_get(list, i);
         const char *path = json_string_value(json_array_get(row, 1));
         if (!path)
             return err_set(e, ERR_CORRUPT, "the state of the key index names a file without a path");
-        (*files)[i] = (struct key_file){.number = (uint32_t)json_integer_value(json_array_get(row, 0)),
-                                        .path = arena_str(a, str_of(path))};
+        out->files[i] = (struct key_file){.number = (uint32_t)json_integer_value(json_array_get(row, 0)),
+                                          .path = arena_str(a, str_of(path))};
     }
     return open_runs(k, json_object_get(root, "runs"), e);
 }
 
-bool keys_open(struct os *os, const char *dir, int64_t snapshot_id, struct arena *a, struct keys **out,
-               struct key_file **files, size_t *file_count, struct err *e)
+bool keys_open(struct os *os, const char *dir, int64_t snapshot_id, struct arena *a, struct keys_saved *out,
+               struct err *e)
 {
     struct keys *k = state_new(os, dir);
     struct err why = {0};
@@ -228,15 +228,15 @@ bool keys_open(struct os *os, const char *dir, int64_t snapshot_id, struct arena
     char *path = state_path(k, snapshot_id);
     json_t *root = NULL;
 
-    *out = NULL;
+    *out = (struct keys_saved){0};
     bool ok = os_read_file(os, path, STATE_MAX, a, &text, &why);
     if (ok)
         root = json_loadb(text.p, text.n, 0, &ignored);
-    ok = ok && state_read(k, root, a, files, file_count, &why);
+    ok = ok && state_read(k, root, a, out, &why);
     json_decref(root);
     mem_free(path);
     if (ok) {
-        *out = k;
+        out->keys = k;
         return true;
     }
     keys_unref(k);

@@ -30,7 +30,7 @@ struct fingerprint {
 struct key_secret {
     uint8_t b[16];
 };
-struct fingerprint key_fingerprint(const struct key_secret *s, const void *p, size_t n);
+struct fingerprint key_fingerprint(const struct key_secret *s, const void *data, size_t n);
 
 struct key_place {
     uint32_t file; // number of a data file: given once in a table's life
@@ -50,9 +50,14 @@ typedef bool key_live_fn(void *arg, struct key_place at);
 
 /* An empty state, with a new secret. */
 struct keys *keys_new(struct os *os, const char *dir);
-/* The state that was saved for the snapshot, its files in a. *out is NULL when there is none or it is damaged: make it anew. */
-bool keys_open(struct os *os, const char *dir, int64_t snapshot_id, struct arena *a, struct keys **out,
-               struct key_file **files, size_t *file_count, struct err *e) MUST_CHECK;
+struct keys_saved {
+    struct keys *keys; // NULL: there is none, or it is damaged: make it anew
+    struct key_file *files;
+    size_t file_count;
+};
+/* The state that was saved for the snapshot, its files in a. */
+bool keys_open(struct os *os, const char *dir, int64_t snapshot_id, struct arena *a, struct keys_saved *out,
+               struct err *e) MUST_CHECK;
 struct keys *keys_ref(struct keys *k);
 void keys_unref(struct keys *k); // NULL does nothing
 const struct key_secret *keys_secret(const struct keys *k);

@@ -104,8 +104,10 @@ int run_block(struct key_run *r, size_t i, uint8_t *bytes, struct key_entry *out
 
 bool run_create(struct run_writer *w, struct os *os, const char *path, struct err *e)
 {
-    *w = (struct run_writer){
-        .os = os, .path = mem_str(path), .block = buf_make(2 * WRITE_AT_ONCE), .table = buf_make(1024 * MIB)};
+    *w = (struct run_writer){.os = os,
+                             .path = mem_str(path),
+                             .block = buf_make((size_t)2 * WRITE_AT_ONCE),
+                             .table = buf_make(1024 * MIB)};
     w->fd = os_open(os, path, O_RDWR | O_CREAT | O_TRUNC, e);
     return w->fd >= 0;
 }

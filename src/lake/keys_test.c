@@ -99,7 +99,7 @@ TEST(many_runs_and_merges)
         keys_unref(k);
         k = next;
     }
-    OK(find(k, 0, 28000, all_live, NULL, &files) == 28000 && files == 700 * 780);
+    OK(find(k, 0, 28000, all_live, NULL, &files) == 28000 && files == (uint64_t)700 * 780);
     OK(find(k, 28000, 30000, all_live, NULL, &files) == 0);
     struct arena a = {0};
     struct str *names;
@@ -139,20 +139,22 @@ TEST(a_saved_state_opens_again)
     char dir[TEMPDIR_MAX];
     struct err e;
     struct arena a = {0};
-    struct key_file *files, mine[] = {
-                                {7, STR("s3://b/it's.parquet")}
+    struct key_file mine[] = {
+        {7, STR("s3://b/it's.parquet")}
     };
+    struct keys_saved saved;
     size_t n;
     uint64_t sum;
     OK(tempdir_make(dir));
-    struct keys *empty = keys_new(os_real(), dir), *k = with(empty, 7, 0, 5000, all_live, NULL), *again;
+    struct keys *empty = keys_new(os_real(), dir), *k = with(empty, 7, 0, 5000, all_live, NULL);
     OK(keys_save(k, 4242, mine, 1, &e));
     keys_unref(k);
-    OK(keys_open(os_real(), dir, 4242, &a, &again, &files, &n, &e) && again);
-    OK(n == 1 && files[0].number == 7 && str_is(files[0].path, "s3://b/it's.parquet"));
-    OK(keys_next_file(again) == 8 && find(again, 0, 5000, all_live, NULL, &sum) == 5000);
-    keys_unref(again);
-    OK(keys_open(os_real(), dir, 4243, &a, &again, &files, &n, &e) && !again);
+    OK(keys_open(os_real(), dir, 4242, &a, &saved, &e) && saved.keys);
+    OK(saved.file_count == 1 && saved.files[0].number == 7 &&
+       str_is(saved.files[0].path, "s3://b/it's.parquet"));
+    OK(keys_next_file(saved.keys) == 8 && find(saved.keys, 0, 5000, all_live, NULL, &sum) == 5000);
+    keys_unref(saved.keys);
+    OK(keys_open(os_real(), dir, 4243, &a, &saved, &e) && !saved.keys);
 
     /* A damaged block is told, not answered from; a damaged foot makes the whole be made anew. */
     struct str *names;
@@ -163,12 +165,12 @@ TEST(a_saved_state_opens_again)
     char *copy = arena_copy(&a, bytes.p, bytes.n);
     copy[100] ^= 1;
     OK(os_replace_file(os_real(), run, str_from(copy, bytes.n), &e));
-    OK(keys_open(os_real(), dir, 4242, &a, &again, &files, &n, &e) && again);
-    OK(find(again, 0, 5000, all_live, NULL, &sum) == SIZE_MAX);
-    keys_unref(again);
+    OK(keys_open(os_real(), dir, 4242, &a, &saved, &e) && saved.keys);
+    OK(find(saved.keys, 0, 5000, all_live, NULL, &sum) == SIZE_MAX);
+    keys_unref(saved.keys);
     copy[bytes.n - 3] ^= 1;
     OK(os_replace_file(os_real(), run, str_from(copy, bytes.n), &e));
-    OK(keys_open(os_real(), dir, 4242, &a, &again, &files, &n, &e) && !again);
+    OK(keys_open(os_real(), dir, 4242, &a, &saved, &e) && !saved.keys);
 
     keys_tidy(empty, 1);
     OK(os_list(os_real(), dir, &a, &names, &n, &e) && n == 0);

@@ -100,16 +100,22 @@ static void put_optional_long(struct buf *b, int64_t v)
     put_long(b, v);
 }
 
+struct container_head {
+    const char *schema;
+    const struct avro_file_meta *meta;
+    size_t meta_count;
+    const uint8_t *sync;
+};
+
 /* A container file of one block. */
-static bool put_container(struct buf *out, struct str schema, const struct avro_file_meta *meta,
-                          size_t meta_count, struct buf *rows, int64_t count, const uint8_t *sync,
+static bool put_container(struct buf *out, const struct container_head *h, struct buf *rows, int64_t count,
                           struct err *e)
 {
     static const struct str codec = {"deflate", 7};
-    avro_file_begin(out, schema, codec, meta, meta_count, sync);
+    avro_file_begin(out, str_of(h->schema), codec, h->meta, h->meta_count, h->sync);
     if (!buf_ok(rows))
         return err_set(e, ERR_LIMIT, "a manifest would have more than %d bytes", MANIFEST_MAX);
-    if (count > 0 && !avro_file_block(out, codec, count, buf_view(rows), sync, e))
+    if (count > 0 && !avro_file_block(out, codec, count, buf_view(rows), h->sync, e))
         return false;
     return buf_ok(out) ? true : err_set(e, ERR_LIMIT, "a manifest would have more than %zu bytes", out->max);
 }
@@ -135,8 +141,9 @@ bool manifest_write(const struct manifest_head *h, const struct ice_entry *entri
         {STR("format-version"),    STR("2")                                             },
         {STR("content"),           h->content == ICE_DATA ? STR("data") : STR("deletes")},
     };
-    bool ok =
-        put_container(out, str_of(MANIFEST_SCHEMA), meta, ARRAY_LEN(meta), &rows, (int64_t)count, h->sync, e);
+    struct container_head head = {
+        .schema = MANIFEST_SCHEMA, .meta = meta, .meta_count = ARRAY_LEN(meta), .sync = h->sync};
+    bool ok = put_container(out, &head, &rows, (int64_t)count, e);
     buf_fini(&rows);
     return ok;
 }
@@ -168,8 +175,9 @@ bool manifest_list_write(const struct manifest_list_head *h, const struct ice_ma
         {STR("sequence-number"),    str_of(sequence)},
         {STR("format-version"),     STR("2")        },
     };
-    bool ok = put_container(out, str_of(MANIFEST_LIST_SCHEMA), meta, ARRAY_LEN(meta), &rows, (int64_t)count,
-                            h->sync, e);
+    struct container_head head = {
+        .schema = MANIFEST_LIST_SCHEMA, .meta = meta, .meta_count = ARRAY_LEN(meta), .sync = h->sync};
+    bool ok = put_container(out, &head, &rows, (int64_t)count, e);
     buf_fini(&rows);
     return ok;
 }

@@ -263,9 +263,10 @@ static bool read_tail(struct lake_answer *w, struct view *view, struct err *e)
         return true;
     struct stream *s = lake_stream(w->lake, str_of(t->topic));
     struct version *bronze = version_of(w, s->bronze), *silver = s->silver ? version_of(w, s->silver) : NULL;
-    bool ok = bronze && (!s->silver || silver) ? tail_read(s, bronze, silver, &view->tail, e) : true;
+    bool both = bronze && (!s->silver || silver);
+    bool ok = !both || tail_read(s, bronze, silver, &view->tail, e);
     view->picked = t == s->silver;
-    if (ok && view->tail && view->tail->count > 0) {
+    if (ok && both && view->tail->count > 0) {
         const struct ice_schema *columns = &bronze->schema;
         struct column *like = ARENA_ARRAY(&w->arena, struct column, view->v->schema.count + 1);
         view->map = ARENA_ARRAY(&w->arena, int, view->v->schema.count + 1);
@@ -434,7 +435,7 @@ static bool add_object(struct lake_answer *w, struct str bucket, struct str key,
         return err_set(e, ERR_LIMIT, "more than %d objects in one statement", OBJECTS_MAX);
     if (!object_get_open(w->lake->blobs, bucket, key, &w->arena, &info, &get, e))
         return false;
-    MEM_PUSH_ROOM(w->objects, w->object_count, w->object_cap);
+    w->objects = mem_room(w->objects, w->object_count, &w->object_cap, sizeof(void *));
     w->objects[w->object_count++] = get;
     const char *path = object_get_path(get);
     if (!path)
@@ -482,9 +483,7 @@ static bool glob_matches(struct str p, struct str s, int depth)
         if (p.p[0] == '[') {
             if (!class_matches(&p, s.p[0]))
                 return false;
-        } else if (p.p[0] != '?' && p.p[0] != s.p[0]) {
-            return false;
-        } else if (p.p[0] == '?' && s.p[0] == '/') {
+        } else if (p.p[0] == '?' ? s.p[0] == '/' : p.p[0] != s.p[0]) {
             return false;
         } else {
             p = str_from(p.p + 1, p.n - 1);

@@ -172,8 +172,8 @@ static struct chunk *room(struct tail *t)
     if (last && !chunk_is_full(last))
         return last;
     size_t rows = last ? TAIL_CHUNK : FEED_CHUNK_FIRST;
-    t->chunks = mem_room(t->chunks, t->count, &t->cap, sizeof(*t->chunks));
-    t->wins = mem_room(t->wins, t->count, &t->wins_cap, sizeof(*t->wins));
+    t->chunks = mem_room(t->chunks, t->count, &t->cap, sizeof(void *));
+    t->wins = mem_room(t->wins, t->count, &t->wins_cap, sizeof(void *));
     t->chunks[t->count] = changes_chunk(t->changes, rows);
     t->wins[t->count] = MEM_ARRAY(bool, rows);
     return t->chunks[t->count++];

@@ -98,7 +98,7 @@ static void take_entry(struct loading *g, const struct ice_entry *entry)
         MEM_PUSH_ROOM(v->slots, v->slot_count, g->slot_cap);
         v->slots[v->slot_count++] = (struct slot){.data = f};
     } else {
-        MEM_PUSH_ROOM(g->deletes, g->delete_count, g->delete_cap);
+        g->deletes = mem_room(g->deletes, g->delete_count, &g->delete_cap, sizeof(void *));
         g->deletes[g->delete_count++] = f;
     }
 }
@@ -319,7 +319,7 @@ const struct slot **version_numbered(const struct version *v)
     const struct slot **list = MEM_ARRAY(const struct slot *, v->slot_count + 1);
     for (size_t i = 0; i < v->slot_count; i++)
         list[i] = &v->slots[i];
-    qsort(list, v->slot_count, sizeof(*list), by_number);
+    qsort(list, v->slot_count, sizeof(void *), by_number);
     return list;
 }
 
@@ -421,12 +421,12 @@ static bool keys_anew(struct version *v, struct keys **out, struct err *e)
 }
 
 /* Gives the version's files the numbers that were saved; false when one of them is missing. */
-static bool number_files(struct version *v, const struct key_file *files, size_t count)
+static bool number_files(struct version *v, const struct keys_saved *saved)
 {
     struct map by_path = {0};
     bool all = true;
-    for (size_t i = 0; i < count; i++)
-        map_put(&by_path, files[i].path, (void *)(uintptr_t)&files[i]);
+    for (size_t i = 0; i < saved->file_count; i++)
+        map_put(&by_path, saved->files[i].path, &saved->files[i]);
     for (size_t i = 0; i < v->slot_count; i++) {
         const struct key_file *f = map_get(&by_path, v->slots[i].data->entry.file.path);
         all = all && f;
@@ -451,11 +451,11 @@ bool keys_save_version(struct keys *k, const struct version *v, struct err *e)
 static bool open_keys(struct version *v, struct keys **out, struct err *e)
 {
     char *dir = keys_dir(v->table, v->meta->uuid);
-    struct key_file *files;
-    size_t n;
-    bool ok = keys_open(v->table->lake->os, dir, v->snapshot->id, &v->arena, out, &files, &n, e);
+    struct keys_saved saved;
+    bool ok = keys_open(v->table->lake->os, dir, v->snapshot->id, &v->arena, &saved, e);
     mem_free(dir);
-    if (ok && *out && !number_files(v, files, n)) {
+    *out = ok ? saved.keys : NULL;
+    if (*out && !number_files(v, &saved)) {
         keys_unref(*out);
         *out = NULL;
     }
