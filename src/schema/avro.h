@@ -151,7 +151,7 @@ struct avro_want {
     const char *path; // "after.total"; NULL: a column that stays null
     const struct column
         *as; // NULL: the writer's own type. Else: this type; int to long, float to double, a decimal
-             // to one with more digits, anything to text are conversions, all else is refused
+             // to one with more digits are conversions, all else is refused
 };
 
 /*
