@@ -256,6 +256,7 @@ int main(int argc, char **argv)
     replay_schemas();
     if (!net_start(&(struct net_options){.loops = 1, .job_threads = 2}, &net, &e))
         fail(&e);
+    env.spool_dir = argv[1];
     env.net = net;
     env.log = the_log;
     env.offsets = offsets;

@@ -62,6 +62,7 @@ bool connectors_start(struct app *app, struct err *e)
         .lake = app->lake,
         .blobs_url = s3->host ? arena_fmt(&app->arena, "http://%s:%d", s3->host, s3->port) : "",
         .worker_id = arena_fmt(&app->arena, "%s:%lld", app->s.listen_host, (long long)app->s.connect_port),
+        .spool_dir = app->data,
         .locate = locate,
         .locate_arg = app,
         .warn = warn,

@@ -51,6 +51,8 @@ struct connect_env {
     struct lake *lake;     // NULL when there is none
     const char *blobs_url; // "http://127.0.0.1:9000": a store.url or s3 endpoint that means `blobs`
     const char *worker_id; // "127.0.0.1:8083", as status shows it
+    const char *
+        spool_dir; // a folder on the disk of the log, for what a transaction has beyond memory. NULL: refused
     /*
      * Where a host and port of a configuration really are: the host names that a project calls aliases mean services of this
      * process, which may listen elsewhere. Changes both in place. NULL: as written.

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/test.h"
 #include "os/fault.h"
+#include "os/spool.h"
 #include "os/tempdir.h"
 
 #include "os/thread.h"
@@ -129,6 +130,27 @@ TEST(the_process_can_be_asked)
     OK(os_rss_bytes() > 0);
     OK(os_cores() >= 1);
     OK(os_real()->now_ns(os_real()) > 0);
+}
+
+TEST(a_spool_is_one_run_and_leaves_no_file)
+{
+    char dir[TEMPDIR_MAX];
+    struct os_spool spool = {0};
+    struct arena a = {0};
+    struct str all, *names;
+    struct err e;
+    size_t n;
+
+    OK(tempdir_make(dir));
+    OK(os_spool_open(&spool, os_real(), dir, &e) && os_spool_view(&spool, &all, &e) && all.n == 0);
+    OK(os_spool_add(&spool, STR("one "), &e) && os_spool_view(&spool, &all, &e) && str_is(all, "one "));
+    OK(os_spool_add(&spool, STR("two"), &e) && os_spool_view(&spool, &all, &e) && str_is(all, "one two"));
+    OK(os_list(os_real(), dir, &a, &names, &n, &e) && n == 0);
+    os_spool_close(&spool);
+    os_spool_close(&spool);
+    OK(!os_spool_open(&spool, os_real(), "/nowhere/at/all", &e));
+    arena_fini(&a);
+    OK(os_remove_tree(os_real(), dir, &e));
 }
 
 TEST_MAIN

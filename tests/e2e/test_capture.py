@@ -208,6 +208,20 @@ def test_tables_are_chosen_by_pattern(pg, rig):
     assert rig.end("shop.public.drop_b") == -1
 
 
+def test_a_large_transaction_is_seen_whole_or_not_at_all(pg, rig):
+    rows = 150_000
+    pg.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY)")
+    rig.put("src", pg.connector())
+    rigs.wait_for(lambda: rig.offset("src").get("snapshot_completed"), "the snapshot")
+    pg.sql(f"INSERT INTO t SELECT i, repeat(md5(i::text), 4) FROM generate_series(1, {rows}) i; INSERT INTO u SELECT 1")
+    ends = set()
+    rigs.wait_for(lambda: ends.add((rig.end("shop.public.t"), rig.end("shop.public.u"))) or (rows, 1) in ends, "the rows", 60)
+    assert ends <= {(-1, -1), (0, 0), (0, -1), (rows, 1)}
+    memory = int(next(x.split()[1] for x in open(f"/proc/{rig.process.pid}/status") if x.startswith("VmHWM")))
+    assert memory < 160_000, "KiB: the transaction must not be held in memory"
+    assert [r["after"]["id"] for r in values(rig, "shop.public.t")] == list(range(1, rows + 1))
+
+
 # ---- crashes ----
 
 class Traffic(threading.Thread):

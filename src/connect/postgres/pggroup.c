@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+enum { SPOOL_WRITE_BYTES = 4 << 20 };
+
 void pggroups_init(struct groups *g, struct task *t)
 {
     *g = (struct groups){.task = t, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -22,6 +24,7 @@ static void group_free(struct group *g)
     for (size_t i = 0; i < g->topic_cap; i++) {
         batch_fini(&g->topics[i].writer);
         buf_fini(&g->topics[i].whole);
+        os_spool_close(&g->topics[i].spool);
     }
     source_write_fini(&g->write);
     mem_free(g->topics);
@@ -67,6 +70,29 @@ static void make_room(struct group *g, size_t topics)
     g->topic_cap = topics;
 }
 
+/* Makes room in memory: what is whole goes to the topic's file. */
+static bool spool_whole(struct group *g, struct group_topic *t, struct err *e)
+{
+    const struct connect_env *env = task_env(g->owner->task);
+
+    if (!t->spool._os && !env->spool_dir)
+        return err_set(e, ERR_LIMIT, "a transaction is over %zu bytes and there is no folder for it",
+                       GROUP_MEMORY_BYTES);
+    if (!t->spool._os && !os_spool_open(&t->spool, env->os, env->spool_dir, e))
+        return false;
+    if (!os_spool_add(&t->spool, buf_view(&t->whole), e))
+        return false;
+    buf_fini(&t->whole);
+    return true;
+}
+
+static bool next_batch(struct group *g, struct group_topic *t, struct err *e)
+{
+    buf_str(&t->whole, batch_end(&t->writer));
+    batch_begin(&t->writer, LIMIT_BATCH);
+    return g->bytes < GROUP_MEMORY_BYTES || t->whole.n < SPOOL_WRITE_BYTES || spool_whole(g, t, e);
+}
+
 bool pggroup_add(struct group *g, size_t topic, int64_t timestamp_ms, struct str key, struct str value,
                  const struct record_header *headers, int header_count, struct err *e)
 {
@@ -76,8 +102,8 @@ bool pggroup_add(struct group *g, size_t topic, int64_t timestamp_ms, struct str
     make_room(g, topic + 1);
     t = &g->topics[topic];
     if (t->used && t->writer.buf.n + key.n + value.n > GROUP_BATCH_BYTES) {
-        buf_str(&t->whole, batch_end(&t->writer));
-        batch_begin(&t->writer, LIMIT_BATCH);
+        if (!next_batch(g, t, e))
+            return false;
     } else if (!t->used) {
         batch_begin(&t->writer, LIMIT_BATCH);
         t->used = true;
@@ -97,6 +123,7 @@ void pggroup_drop(struct group *g)
     for (size_t i = 0; i < g->topic_cap; i++) {
         g->topics[i].used = false;
         buf_reset(&g->topics[i].whole);
+        os_spool_close(&g->topics[i].spool);
     }
     g->rows = 0;
     g->bytes = 0;
@@ -117,27 +144,34 @@ static void landed(void *arg, bool ok, const struct err *e)
 }
 
 /* All batches of one topic as one run of bytes. */
-static struct str topic_bytes(struct group_topic *t)
+static bool topic_bytes(struct group_topic *t, struct str *out, struct err *e)
 {
     struct str last = batch_end(&t->writer);
 
-    if (t->whole.n == 0)
-        return last;
-    buf_str(&t->whole, last);
-    return buf_view(&t->whole);
+    if (t->spool._os) {
+        buf_str(&t->whole, last);
+        return os_spool_add(&t->spool, buf_view(&t->whole), e) && os_spool_view(&t->spool, out, e);
+    }
+    if (t->whole.n > 0)
+        buf_str(&t->whole, last);
+    *out = t->whole.n > 0 ? buf_view(&t->whole) : last;
+    return true;
 }
 
-void pggroups_send(struct groups *g, struct str partition_json, struct str position)
+bool pggroups_send(struct groups *g, struct str partition_json, struct str position, struct err *e)
 {
     struct group *f = pggroups_filling(g);
     size_t n = 0;
 
     assert(f && !f->flying && position.n < sizeof f->position);
     make_room(f, g->topic_count + 1);
-    for (size_t i = 0; i < f->topic_cap; i++)
-        if (f->topics[i].used)
-            f->parts[n++] =
-                (struct log_part_write){.topic = g->topics[i], .batches = topic_bytes(&f->topics[i])};
+    for (size_t i = 0; i < f->topic_cap; i++) {
+        if (!f->topics[i].used)
+            continue;
+        f->parts[n] = (struct log_part_write){.topic = g->topics[i]};
+        if (!topic_bytes(&f->topics[i], &f->parts[n++].batches, e))
+            return false;
+    }
     if (position.p)
         memcpy(f->position, position.p, position.n);
     f->write.writes = f->parts;
@@ -149,6 +183,7 @@ void pggroups_send(struct groups *g, struct str partition_json, struct str posit
     f->flying = true;
     g->flying++;
     source_append_async(g->task, &f->write);
+    return true;
 }
 
 bool pggroups_take(struct groups *g, uint64_t *end_lsn, struct err *e)

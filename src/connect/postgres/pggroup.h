@@ -5,19 +5,27 @@
  * as one atomic append together with the position, and the next group is filled meanwhile. Groups become durable in the
  * order they were sent. The task's thread owns all of it; the log's answer comes through an eventfd that the task polls.
  *
- * Batches of one topic in one group are cut at BATCH_BYTES, so consumers with Kafka's usual limits can fetch them.
+ * Batches of one topic in one group are cut at GROUP_BATCH_BYTES, so consumers with Kafka's usual limits can fetch them.
+ *
+ * A transaction is one group, however large: past GROUP_MEMORY_BYTES its batches lie in files (os/spool.h) until it commits, and
+ * the log takes them from there. So its size is bounded by the disk, which it needs twice: a full one is ERR_FULL, nothing
+ * of it is appended, and it is read again when there is room.
  */
 #pragma once
 
 #include "base/err.h"
+#include "base/limits.h"
 #include "connect/connect.h"
+#include "os/spool.h"
 #include "os/thread.h"
 
 enum { GROUPS = 4, GROUP_BATCH_BYTES = 900 * 1024 };
+#define GROUP_MEMORY_BYTES (32 * MIB) // of one group; beyond it whole batches go to spools
 
 struct group_topic {
     struct batch_writer writer; // the batch being filled
     struct buf whole;           // the batches before it, when there is more than one
+    struct os_spool spool;      // ... and those before them, of a large transaction
     bool used;
 };
 
@@ -56,8 +64,9 @@ struct group *pggroups_filling(struct groups *g);
 bool pggroup_add(struct group *g, size_t topic, int64_t timestamp_ms, struct str key, struct str value,
                  const struct record_header *headers, int header_count, struct err *e) MUST_CHECK;
 void pggroup_drop(struct group *g); // throws away what was added
-/* Sends the group being filled. position: JSON text, or p NULL for rows only. */
-void pggroups_send(struct groups *g, struct str partition_json, struct str position);
+/* Sends the group being filled. position: JSON text, or p NULL for rows only. False: nothing was sent. */
+bool pggroups_send(struct groups *g, struct str partition_json, struct str position,
+                   struct err *e) MUST_CHECK;
 /* Takes what has landed. False, with e: an append failed; the task cannot go on. *end_lsn is raised to what is durable. */
 bool pggroups_take(struct groups *g, uint64_t *end_lsn, struct err *e) MUST_CHECK;
 void pggroups_abandon(

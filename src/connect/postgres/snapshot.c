@@ -154,7 +154,7 @@ static bool emit_kept(struct snapshot *s, bool last_of_table, bool last_of_all, 
     PQfreemem(s->kept);
     s->kept = NULL;
     if (ok && g->bytes >= SNAPSHOT_SEND_BYTES)
-        pggroups_send(&c->groups, str_of(c->partition), STR_NULL);
+        ok = pggroups_send(&c->groups, str_of(c->partition), STR_NULL, e);
     return ok;
 }
 
@@ -309,9 +309,9 @@ static bool finish(struct snapshot *s, struct err *e)
     if (!g)
         return false;
     g->end_lsn = s->start.start;
-    pggroups_send(&c->groups, str_of(c->partition),
-                  position_text(c, s->start.start, position, sizeof position));
-    if (!pggroups_wait(&c->groups, &durable, e))
+    if (!pggroups_send(&c->groups, str_of(c->partition),
+                       position_text(c, s->start.start, position, sizeof position), e) ||
+        !pggroups_wait(&c->groups, &durable, e))
         return false;
     c->durable = s->start.start;
     return pglink_run(&c->sql, "COMMIT", e);

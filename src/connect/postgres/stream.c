@@ -208,15 +208,16 @@ static bool send_status(struct stream *s, struct err *e)
 
 /* ---- groups ---- */
 
-static void send_group(struct stream *s, uint64_t lsn)
+static bool send_group(struct stream *s, uint64_t lsn, struct err *e)
 {
     struct capture *c = s->c;
     char position[2048];
 
     s->group->end_lsn = lsn;
     c->stats.source_lag_ms = s->group->rows ? (capture_now_us(c) - s->group->commit_us) / 1000 : 0;
-    pggroups_send(&c->groups, str_of(c->partition), position_text(c, lsn, position, sizeof position));
     s->group = NULL;
+    return pggroups_send(&c->groups, str_of(c->partition), position_text(c, lsn, position, sizeof position),
+                         e);
 }
 
 static bool take_landed(struct stream *s, struct err *e)
@@ -238,28 +239,29 @@ static bool need_group(struct stream *s, struct err *e)
 }
 
 /* At a commit or when nothing is waiting: is it time to send? */
-static void send_if_due(struct stream *s, bool drained)
+static bool send_if_due(struct stream *s, bool drained, struct err *e)
 {
     if (s->in_transaction || !s->group || s->group->rows == 0)
-        return;
+        return true;
     if (drained || s->c->groups.flying == 0 || s->group->bytes >= SEND_BYTES)
-        send_group(s, s->group->end_lsn);
+        return send_group(s, s->group->end_lsn, e);
+    return true;
 }
 
 /*
  * The server has nothing for us before idle_lsn, and all we got is stored: store that as the position, so that it may be
  * confirmed and the server can let go of its log.
  */
-static bool advance_idle(struct stream *s)
+static bool advance_idle(struct stream *s, bool *sent, struct err *e)
 {
     struct capture *c = s->c;
 
     if (s->in_transaction || !s->group || s->group->rows > 0 || c->groups.flying > 0 ||
         s->idle_lsn <= c->durable)
-        return false;
+        return true;
     c->processed = s->idle_lsn > c->processed ? s->idle_lsn : c->processed;
-    send_group(s, c->processed);
-    return true;
+    *sent = true;
+    return send_group(s, c->processed, e);
 }
 
 /* ---- the loop ---- */
@@ -312,8 +314,8 @@ static bool drain(struct stream *s, bool *any, struct err *e)
         *any = true;
         if (!ok)
             return false;
-        if (!s->in_transaction)
-            send_if_due(s, false);
+        if (!send_if_due(s, false, e))
+            return false;
     }
     if (!s->group || got == -2)
         return false;
@@ -336,11 +338,13 @@ static int64_t status_at_us(const struct stream *s)
 
 static bool status(struct stream *s, struct err *e)
 {
+    bool sent = false;
+
     if (!s->reply_now && s->c->now_us < status_at_us(s))
         return true;
-    if (advance_idle(s)) // first store, then say so: the answer follows when it has landed
-        return true;
-    return send_status(s, e);
+    if (!advance_idle(s, &sent, e))
+        return false;
+    return sent || send_status(s, e); // first store, then say so: the answer follows when it has landed
 }
 
 static bool turn(struct stream *s, struct err *e)
@@ -355,8 +359,7 @@ static bool turn(struct stream *s, struct err *e)
     if (!drain(s, &any, e) || !take_landed(s, e))
         return false;
     c->progress |= any;
-    send_if_due(s, !any);
-    if (!status(s, e))
+    if (!send_if_due(s, !any, e) || !status(s, e))
         return false;
     capture_report(c, false, "streaming");
     if (any)
@@ -408,9 +411,8 @@ bool pgstream_run(struct capture *c, struct err *e)
     if (pglink_stopped(&c->replication)) {
         struct err ignored;
 
-        if (!s.in_transaction && s.group && s.group->rows > 0)
-            send_group(&s, s.group->end_lsn);
-        if (pggroups_wait(&c->groups, &c->durable, &ignored) && c->replication.conn)
+        ok = s.in_transaction || !s.group || s.group->rows == 0 || send_group(&s, s.group->end_lsn, &ignored);
+        if (ok && pggroups_wait(&c->groups, &c->durable, &ignored) && c->replication.conn)
             ok = send_status(&s, &ignored); // so that the slot is where we are
         ok = true;
     }
