@@ -100,6 +100,13 @@ bool connect_restart(struct connect *c, struct str name, int task, bool with_tas
     return connect_ask(c, &op, e);
 }
 
+bool connect_reset_offsets(struct connect *c, struct str name, struct err *e)
+{
+    struct op op = {.kind = OP_RESET, .name = name};
+
+    return connect_ask(c, &op, e);
+}
+
 bool connect_hold(struct connect *c, struct err *e)
 {
     struct op op = {.kind = OP_HOLD};

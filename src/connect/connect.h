@@ -272,6 +272,8 @@ void connect_release(struct connect *c);
 
 /* Positions as GET /connectors/N/offsets gives them: {"offsets":[...]}. False: no such connector. */
 bool connect_offsets_json(struct connect *c, struct str name, struct buf *out);
+/* Forgets where a stopped connector was: it begins anew, a source with a new snapshot. */
+bool connect_reset_offsets(struct connect *c, struct str name, struct err *e) MUST_CHECK;
 /* Topics it has read or written since it was made, by name. False: no such connector. */
 bool connect_topics(struct connect *c, struct str name, struct arena *a, struct str **out, size_t *count);
 

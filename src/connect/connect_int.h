@@ -87,7 +87,7 @@ struct hold {
     int64_t offset;
 };
 
-enum op_kind { OP_PUT, OP_DELETE, OP_TARGET, OP_RESTART, OP_HOLD, OP_FLUSH_AT, OP_RELEASE };
+enum op_kind { OP_PUT, OP_DELETE, OP_TARGET, OP_RESTART, OP_RESET, OP_HOLD, OP_FLUSH_AT, OP_RELEASE };
 
 /* Something asked of the supervisor; lives on the stack of the one who waits for it. */
 struct op {
@@ -149,6 +149,8 @@ bool store_put_config(struct connect *c, const struct settings *s, struct err *e
 bool store_put_target(struct connect *c, struct str name, enum connect_target target,
                       struct err *e) MUST_CHECK;
 bool store_delete_config(struct connect *c, const struct connector *k, struct err *e) MUST_CHECK;
+/* Forgets all positions of a source. */
+bool store_delete_positions(struct connect *c, struct str connector, struct err *e) MUST_CHECK;
 /* States are written so that others can read them; nothing depends on them here, so a failure is only warned of. */
 void store_put_status(struct connect *c, const struct connector *k, const struct task *t);
 void store_put_topic(struct connect *c, const struct connector *k, struct str topic, int task);

@@ -86,6 +86,7 @@ static const struct route {
     {"GET",    {"connectors", "*", "status"},                    rest_status         },
     {"GET",    {"connectors", "*", "topics"},                    rest_topics         },
     {"GET",    {"connectors", "*", "offsets"},                   rest_offsets        },
+    {"DELETE", {"connectors", "*", "offsets"},                   rest_reset_offsets  },
     {"GET",    {"connectors", "*", "tasks"},                     rest_tasks          },
     {"GET",    {"connectors", "*", "tasks", "*", "status"},      rest_task_status    },
     {"POST",   {"connectors", "*", "tasks", "*", "restart"},     rest_task_restart   },

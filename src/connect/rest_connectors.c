@@ -217,6 +217,17 @@ void rest_offsets(struct rest_call *r)
     rest_json(r, 200, &b);
 }
 
+void rest_reset_offsets(struct rest_call *r)
+{
+    struct err e;
+
+    if (connect_reset_offsets(r->c, r->name, &e))
+        http_answer(r->q, 200, "application/json",
+                    STR("{\"message\":\"The offsets for this connector have been reset successfully\"}"));
+    else
+        rest_err(r, &e);
+}
+
 /* ---- create and change ---- */
 
 /* All problems in one message: more than a struct err holds. False when it has answered. */

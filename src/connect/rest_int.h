@@ -27,6 +27,6 @@ void rest_err(struct rest_call *r, const struct err *e);
 struct str rest_fmt(struct rest_call *r, const char *fmt, ...) PRINTF(2, 3);
 
 rest_fn rest_list, rest_create, rest_get, rest_get_config, rest_put_config, rest_status, rest_tasks,
-    rest_task_status, rest_task_restart, rest_topics, rest_offsets, rest_pause, rest_resume, rest_stop,
-    rest_restart, rest_delete;
+    rest_task_status, rest_task_restart, rest_topics, rest_offsets, rest_reset_offsets, rest_pause,
+    rest_resume, rest_stop, rest_restart, rest_delete;
 rest_fn rest_plugins, rest_plugin_config, rest_plugin_validate;

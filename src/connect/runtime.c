@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "connect/connect_int.h"
+#include "group/offsets.h"
 #include "os/os.h"
 
 #include <assert.h>
@@ -259,6 +260,29 @@ static bool do_restart(struct connect *c, struct op *op)
     return true;
 }
 
+/* KIP-875: only of a stopped connector, so that no task writes a position meanwhile. */
+static bool do_reset(struct connect *c, struct op *op)
+{
+    struct connector *k = find(c, op->name, &op->err);
+    char *group;
+    bool ok;
+
+    if (!k)
+        return false;
+    if (k->target != CONNECT_STOPPED)
+        return err_set(&op->err, ERR_INVALID,
+                       "Connectors must be in the STOPPED state before their offsets can be modified. This "
+                       "can be done for the "
+                       "specified connector by issuing a 'PUT' request to the '/connectors/%s/stop' endpoint",
+                       k->name);
+    if (k->settings->class && k->settings->class->source)
+        return store_delete_positions(c, op->name, &op->err);
+    group = mem_fmt("connect-%s", k->name);
+    ok = offsets_delete_group(c->env.offsets, str_of(group), &op->err);
+    mem_free(group);
+    return ok;
+}
+
 static bool run_op(struct connect *c, struct op *op)
 {
     switch (op->kind) {
@@ -270,6 +294,8 @@ static bool run_op(struct connect *c, struct op *op)
         return do_target(c, op);
     case OP_RESTART:
         return do_restart(c, op);
+    case OP_RESET:
+        return do_reset(c, op);
     case OP_HOLD:
         return barrier_hold(c, &op->err);
     case OP_FLUSH_AT:

@@ -336,6 +336,39 @@ bool store_delete_config(struct connect *c, const struct connector *k, struct er
     return ok;
 }
 
+/* Keys of the connector's positions, in a. */
+static size_t position_keys(struct connect *c, struct str connector, struct arena *a,
+                            struct store_record **out)
+{
+    char *prefix = position_key(connector, STR(""));
+    struct str want = str_from(prefix, strlen(prefix) - 1); // without the bracket
+    size_t n = 0;
+
+    mutex_lock(&c->lock);
+    *out = ARENA_ARRAY(a, struct store_record, c->positions.n + 1);
+    for (struct map_it it = {0}; map_next(&c->positions, &it);)
+        if (str_starts(it.key, want))
+            (*out)[n++].key = arena_str(a, it.key);
+    mutex_unlock(&c->lock);
+    mem_free(prefix);
+    return n;
+}
+
+bool store_delete_positions(struct connect *c, struct str connector, struct err *e)
+{
+    struct arena a = {0};
+    struct store_record *r;
+    size_t n = position_keys(c, connector, &a, &r);
+    bool ok = n == 0 || store_write(c, CONNECT_OFFSETS, r, n, e);
+
+    mutex_lock(&c->lock);
+    for (size_t i = 0; ok && i < n; i++)
+        positions_put(c, r[i].key, NULL);
+    mutex_unlock(&c->lock);
+    arena_fini(&a);
+    return ok;
+}
+
 static void write_status(struct connect *c, const struct store_record *r)
 {
     struct err e;

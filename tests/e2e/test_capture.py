@@ -366,6 +366,13 @@ def test_a_slot_that_is_gone(pg, rig):
     with_position(pg, rig)
     pg.sql("SELECT pg_drop_replication_slot('tarn')")
     assert "replication slot tarn is gone" in resumed(rig)
+    status, body = rig.rest("DELETE", "/connectors/src/offsets")
+    assert status == 400 and "must be in the STOPPED state" in body["message"]
+    assert rig.rest("PUT", "/connectors/src/stop")[0] == 204
+    assert rig.rest("DELETE", "/connectors/src/offsets") == (200, {"message": "The offsets for this connector have been reset successfully"})
+    assert rig.rest("PUT", "/connectors/src/resume")[0] == 202
+    rig.wait_end("shop.public.t", 2)  # a new snapshot
+    assert [e["op"] for e in values(rig, "shop.public.t")] == ["r", "r"]
 
 
 def test_a_slot_that_somebody_moved(pg, rig):

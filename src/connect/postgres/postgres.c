@@ -124,20 +124,17 @@ static bool check_stored(struct capture *c, const struct stored *stored, const s
     if (*stored->system_id && strcmp(stored->system_id, c->server.system_id) != 0)
         return err_set(e, ERR_CONFLICT,
                        "this is another PostgreSQL (system %s) than the one the stored position is of "
-                       "(system %s): delete "
-                       "the connector's offsets to take a new snapshot",
+                       "(system %s): stop the connector and DELETE its /offsets to take a new snapshot",
                        c->server.system_id, stored->system_id);
     if (!slot->there)
         return err_set(e, ERR_NOT_FOUND,
-                       "replication slot %s is gone, but changes are stored up to %s only: those since then "
-                       "are lost. Delete "
-                       "the connector's offsets to take a new snapshot",
+                       "replication slot %s is gone, but changes are stored up to %s only: those since then are lost. "
+                       "Stop the connector and DELETE its /offsets to take a new snapshot",
                        c->settings.slot, pglsn_text(stored->lsn, ours));
     if (slot->confirmed > stored->lsn)
         return err_set(e, ERR_CONFLICT,
-                       "replication slot %s was moved to %s by somebody else; changes are stored up to %s "
-                       "only: those between "
-                       "are lost. Delete the connector's offsets to take a new snapshot",
+                       "replication slot %s was moved to %s by somebody else; changes are stored up to %s only: "
+                       "those between are lost. Stop the connector and DELETE its /offsets to take a new snapshot",
                        c->settings.slot, pglsn_text(slot->confirmed, confirmed),
                        pglsn_text(stored->lsn, ours));
     return true;
