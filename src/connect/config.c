@@ -108,11 +108,6 @@ bool config_bool(const struct config *c, const char *key)
     return v.p && str_eq_nocase(str_trim(v), STR("true"));
 }
 
-bool key_has_value(const struct config *c, const struct config_key *k)
-{
-    return map_get(&c->values, str_of(k->name)) != NULL;
-}
-
 /* {"name":NAME, ...} with all values as strings, in the order given. */
 static struct str settings_text(struct settings *s, struct str name, json_t *o)
 {

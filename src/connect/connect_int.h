@@ -132,7 +132,6 @@ extern const size_t common_key_count, sink_key_count;
 const struct connector_class *class_find(struct str name);
 /* All keys of a class, the common ones included, in a. */
 struct config_key *class_keys(const struct connector_class *k, struct arena *a, size_t *count);
-bool key_has_value(const struct config *c, const struct config_key *k);
 void settings_problems(const struct settings *s, struct arena *a, struct config_problem **out, size_t *count);
 void settings_warn(const struct settings *s, const struct connect_env *env);
 int settings_tasks(const struct settings *s);
@@ -143,8 +142,6 @@ struct store_record {
     struct str key, value; // value NULL: a tombstone
 };
 bool store_open(struct connect *c, struct err *e) MUST_CHECK;
-bool store_write(struct connect *c, const char *topic, const struct store_record *r, size_t count,
-                 struct err *e) MUST_CHECK;
 bool store_put_config(struct connect *c, const struct settings *s, struct err *e) MUST_CHECK;
 bool store_put_target(struct connect *c, struct str name, enum connect_target target,
                       struct err *e) MUST_CHECK;

@@ -26,8 +26,8 @@ static int64_t now_ms(const struct connect *c)
     return c->env.os->wall_us(c->env.os) / 1000;
 }
 
-bool store_write(struct connect *c, const char *topic, const struct store_record *r, size_t count,
-                 struct err *e)
+static bool store_write(struct connect *c, const char *topic, const struct store_record *r, size_t count,
+                        struct err *e)
 {
     struct batch_writer w = {0};
     struct log_part_write part = {.topic = str_of(topic)};

@@ -118,7 +118,7 @@ bool pggroup_add(struct group *g, size_t topic, int64_t timestamp_ms, struct str
     return true;
 }
 
-void pggroup_drop(struct group *g)
+static void pggroup_drop(struct group *g)
 {
     for (size_t i = 0; i < g->topic_cap; i++) {
         g->topics[i].used = false;

@@ -63,7 +63,6 @@ size_t pggroups_topic(struct groups *g, struct str topic); // the number of a to
 struct group *pggroups_filling(struct groups *g);
 bool pggroup_add(struct group *g, size_t topic, int64_t timestamp_ms, struct str key, struct str value,
                  const struct record_header *headers, int header_count, struct err *e) MUST_CHECK;
-void pggroup_drop(struct group *g); // throws away what was added
 /* Sends the group being filled. position: JSON text, or p NULL for rows only. False: nothing was sent. */
 bool pggroups_send(struct groups *g, struct str partition_json, struct str position,
                    struct err *e) MUST_CHECK;

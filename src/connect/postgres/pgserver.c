@@ -23,7 +23,7 @@ static bool hex(struct str s, uint64_t *out)
     return s.n > 0 && s.n <= 8;
 }
 
-bool pglsn_parse(struct str text, uint64_t *out)
+static bool pglsn_parse(struct str text, uint64_t *out)
 {
     struct str high;
     uint64_t h, l;

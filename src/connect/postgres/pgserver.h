@@ -54,5 +54,4 @@ bool pgserver_tables(struct link *sql, const struct pg_settings *s, struct arena
 bool pgserver_columns(struct link *sql, uint32_t oid, struct arena *a, struct table_facts *out,
                       struct err *e) MUST_CHECK;
 
-bool pglsn_parse(struct str text, uint64_t *out); // "16/B374D848"
-const char *pglsn_text(uint64_t lsn, char out[24]);
+const char *pglsn_text(uint64_t lsn, char out[24]); // "16/B374D848"

@@ -5,7 +5,9 @@
 
 #include <stdio.h>
 
-struct str pgtable_topic(const struct pg_settings *s, struct str schema, struct str name, struct arena *a)
+/* "PREFIX.SCHEMA.TABLE", what Kafka does not take replaced by underscores; in a. */
+static struct str pgtable_topic(const struct pg_settings *s, struct str schema, struct str name,
+                                struct arena *a)
 {
     char *t = arena_fmt(a, "%.*s.%.*s.%.*s", STR_ARG(s->prefix), STR_ARG(schema), STR_ARG(name));
 

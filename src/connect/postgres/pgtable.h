@@ -68,5 +68,3 @@ typedef void table_warn_fn(void *arg, const char *text);
 struct pg_table *pgtable_new(const struct table_facts *facts, const struct pgout_column *sent,
                              size_t sent_count, const struct pg_settings *s, table_warn_fn *warn, void *arg);
 void pgtable_free(struct pg_table *t);
-/* "PREFIX.SCHEMA.TABLE", what Kafka does not take replaced by underscores; in a. */
-struct str pgtable_topic(const struct pg_settings *s, struct str schema, struct str name, struct arena *a);

@@ -127,16 +127,17 @@ static bool check_stored(struct capture *c, const struct stored *stored, const s
                        "(system %s): stop the connector and DELETE its /offsets to take a new snapshot",
                        c->server.system_id, stored->system_id);
     if (!slot->there)
-        return err_set(e, ERR_NOT_FOUND,
-                       "replication slot %s is gone, but changes are stored up to %s only: those since then are lost. "
-                       "Stop the connector and DELETE its /offsets to take a new snapshot",
-                       c->settings.slot, pglsn_text(stored->lsn, ours));
+        return err_set(
+            e, ERR_NOT_FOUND,
+            "replication slot %s is gone, but changes are stored up to %s only: those since then are lost. "
+            "Stop the connector and DELETE its /offsets to take a new snapshot",
+            c->settings.slot, pglsn_text(stored->lsn, ours));
     if (slot->confirmed > stored->lsn)
-        return err_set(e, ERR_CONFLICT,
-                       "replication slot %s was moved to %s by somebody else; changes are stored up to %s only: "
-                       "those between are lost. Stop the connector and DELETE its /offsets to take a new snapshot",
-                       c->settings.slot, pglsn_text(slot->confirmed, confirmed),
-                       pglsn_text(stored->lsn, ours));
+        return err_set(
+            e, ERR_CONFLICT,
+            "replication slot %s was moved to %s by somebody else; changes are stored up to %s only: "
+            "those between are lost. Stop the connector and DELETE its /offsets to take a new snapshot",
+            c->settings.slot, pglsn_text(slot->confirmed, confirmed), pglsn_text(stored->lsn, ours));
     return true;
 }
 
