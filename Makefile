@@ -1,7 +1,7 @@
 # The front door.  meson.build is the build itself; this spells the usual commands.
 #   make          builds build/dev/tarn           make lint fmt          style, static analysis
 #   make demo     installs, builds, shows it all  make asan tsan fuzz    the tests under sanitizers; fuzzing
-#   make test     installs, builds, every test    make bench interop     figures; clients from PyPI
+#   make test     installs, builds, every test    make bench             figures beside their limits
 #   make check    unit tests only                 make e2e               end-to-end tests only
 B ?= build
 
@@ -31,8 +31,6 @@ fuzz: $(B)/fuzz
 	tools/fuzz
 bench: all
 	bench/run
-interop: all
-	tests/interop/run
 clean:
 	rm -rf $(B)
 
@@ -48,4 +46,4 @@ $(B)/tsan:
 $(B)/fuzz:
 	CC=clang-14 meson setup $@ -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all demo test check e2e install lint fmt asan tsan fuzz bench interop clean
+.PHONY: all demo test check e2e install lint fmt asan tsan fuzz bench clean
