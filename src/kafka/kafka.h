@@ -13,9 +13,10 @@
  *     net_stop(net)
  *
  * How it works: conn.c cuts frames; request.c finds the row in api.def, reads the body (wire.c, messages.def) and calls the
- * handler, one function an API in produce.c, fetch.c, metadata.c, topics.c, configs.c, offsets.c and groups.c. A handler answers with
- * kafka_reply(), at once or later and then from any thread. The coordinator (group.c) is a state machine without
- * I/O that lives on one loop.
+ * handler, one function an API: produce.c, producer.c (ids of idempotent producers), fetch.c, positions.c (ListOffsets), metadata.c,
+ * topics.c (create, delete, settings by config.c), commits.c (offsets of groups), groups.c, and the rest in api.c. A handler
+ * answers with kafka_reply(), at once or later and then from any thread. The coordinator (group.c, member.c) is a state
+ * machine without I/O that lives on one loop.
  *
  * Threads: a request belongs to its connection's loop; groups belong to loop 0. kafka_start and kafka_stop on no loop's thread.
  */
