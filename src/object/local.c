@@ -467,7 +467,7 @@ static bool local_get_open(struct blobs *b, struct str bucket, struct str key, s
                            struct object_info *info, struct object_get **out, struct err *e)
 {
     struct local_get *g = MEM_NEW(struct local_get);
-    struct index_object o;
+    struct index_object o = {0};
 
     g->base.ops = b->ops;
     g->l = local_of(b);

@@ -51,10 +51,10 @@ const char *remote_encode(struct arena *a, struct str s);
 
 bool remote_put_begin(struct blobs *b, struct str bucket, struct str key, const struct object_put_options *o,
                       struct object_put **out, struct err *e);
-bool remote_put_write(struct object_put *p, struct str bytes, struct err *e);
-void remote_put_meta(struct object_put *p, struct str name, struct str value);
-bool remote_put_commit(struct object_put *p, struct arena *a, struct object_info *info, struct err *e);
-void remote_put_abort(struct object_put *p);
+bool remote_put_write(struct object_put *put, struct str bytes, struct err *e);
+void remote_put_meta(struct object_put *put, struct str name, struct str value);
+bool remote_put_commit(struct object_put *put, struct arena *a, struct object_info *info, struct err *e);
+void remote_put_abort(struct object_put *put);
 bool remote_put_file(struct blobs *b, struct str bucket, struct str key, const char *path,
                      int64_t *size_bytes, struct err *e);
 bool remote_upload_begin(struct blobs *b, struct object_upload *u, const struct object_put_options *o,

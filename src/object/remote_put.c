@@ -68,9 +68,9 @@ bool remote_put_begin(struct blobs *b, struct str bucket, struct str key, const 
     return true;
 }
 
-void remote_put_meta(struct object_put *base, struct str name, struct str value)
+void remote_put_meta(struct object_put *put, struct str name, struct str value)
 {
-    struct remote_put *p = put_of(base);
+    struct remote_put *p = put_of(put);
 
     MEM_PUSH_ROOM(p->meta, p->meta_count, p->meta_cap);
     p->meta[p->meta_count++] = (struct object_meta){arena_str(&p->arena, name), arena_str(&p->arena, value)};
@@ -103,9 +103,9 @@ static bool send_part(struct remote_put *p, struct err *e)
     return ok;
 }
 
-bool remote_put_write(struct object_put *base, struct str bytes, struct err *e)
+bool remote_put_write(struct object_put *put, struct str bytes, struct err *e)
 {
-    struct remote_put *p = put_of(base);
+    struct remote_put *p = put_of(put);
 
     (void)EVP_DigestUpdate(p->md5, bytes.p, bytes.n);
     p->size_bytes += (int64_t)bytes.n;
@@ -199,21 +199,21 @@ static bool finish(struct remote_put *p, struct arena *a, struct object_info *in
     return true;
 }
 
-bool remote_put_commit(struct object_put *base, struct arena *a, struct object_info *info, struct err *e)
+bool remote_put_commit(struct object_put *put, struct arena *a, struct object_info *info, struct err *e)
 {
-    struct remote_put *p = put_of(base);
+    struct remote_put *p = put_of(put);
     bool ok = finish(p, a, info, e);
 
     if (ok)
         put_free(p);
     else
-        remote_put_abort(base);
+        remote_put_abort(put);
     return ok;
 }
 
-void remote_put_abort(struct object_put *base)
+void remote_put_abort(struct object_put *put)
 {
-    struct remote_put *p = put_of(base);
+    struct remote_put *p = put_of(put);
     struct err e;
 
     /* An upload that cannot be ended now is the remote's to clear away: S3 has lifecycle rules for that. */

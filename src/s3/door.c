@@ -86,7 +86,7 @@ struct str s3_header(struct s3_req *r, const char *name)
     return v.p ? str_trim(v) : v;
 }
 
-enum s3_code s3_error(struct s3_req *r, enum s3_code code, const char *fmt, ...)
+void s3_say(struct s3_req *r, const char *fmt, ...)
 {
     char text[1024];
     va_list ap;
@@ -95,7 +95,6 @@ enum s3_code s3_error(struct s3_req *r, enum s3_code code, const char *fmt, ...)
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     r->why = arena_fmt(r->q->arena, "%s", text);
-    return code;
 }
 
 static enum s3_code not_found(struct s3_req *r)

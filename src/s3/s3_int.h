@@ -79,7 +79,8 @@ struct s3_req {
 /* What the store's error is in S3's words; its text becomes the message. */
 enum s3_code s3_failed(struct s3_req *r, const struct err *e);
 /* code, with a message of its own. */
-enum s3_code s3_error(struct s3_req *r, enum s3_code code, const char *fmt, ...) PRINTF(3, 4);
+#define s3_error(r, code, ...) (s3_say((r), __VA_ARGS__), (code))
+void s3_say(struct s3_req *r, const char *fmt, ...) PRINTF(2, 3);
 void s3_answer_xml(struct s3_req *r, int status, struct buf *xml); // takes the memory
 struct buf s3_xml(void);                                  // a buffer that begins with XML's first line
 struct str s3_header(struct s3_req *r, const char *name); // trimmed; p NULL when absent

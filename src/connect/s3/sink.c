@@ -234,25 +234,24 @@ static bool put_one(struct sink *s, struct sink_part *p, const struct record *r,
 
 static struct sink_part *part_of(struct sink *s, const struct sink_partition *from)
 {
-    for (size_t i = 0; i < s->count; i++)
-        if (s->parts[i].partition == from->partition && str_is(from->topic, s->parts[i].topic))
-            return &s->parts[i];
-    return NULL;
+    size_t i = 0;
+
+    while (i < s->count &&
+           (s->parts[i].partition != from->partition || !str_is(from->topic, s->parts[i].topic)))
+        i++;
+    assert(i < s->count); // the runtime gives only what open() was told of
+    return &s->parts[i];
 }
 
 bool sink_put(void *state, const struct sink_record *records, size_t count, struct err *e)
 {
     struct sink *s = state;
-    const struct sink_partition *last = NULL;
-    struct sink_part *p = NULL;
+    struct sink_part *p = count > 0 ? part_of(s, records[0].from) : NULL;
     int64_t now = now_ms(s);
 
     for (size_t i = 0; i < count; i++) {
-        if (records[i].from != last) {
-            last = records[i].from;
-            p = part_of(s, last);
-            assert(p);
-        }
+        if (i > 0 && records[i].from != records[i - 1].from)
+            p = part_of(s, records[i].from);
         if (!put_one(s, p, &records[i].r, now, e))
             return err_wrap(e, "offset %lld", (long long)records[i].r.offset);
     }
