@@ -62,7 +62,7 @@ class File:
         self.text = (ROOT / path).read_text(errors="replace")
         self.room = "/".join(path.parts[1:-1]) or "."
         self.is_c = path.parts[0] == "src" and path.suffix in (".c", ".h")
-        self.is_test = path.stem.endswith(("_test", "_fuzz"))
+        self.is_test = path.stem.endswith(("_test", "_fuzz")) or path.stem.startswith("test")
 
     @property
     def code(self):

@@ -1,6 +1,7 @@
 #include "app/app_int.h"
 
 #include "base/mem.h"
+#include "lake/lake.h"
 #include "log/log.h"
 #include "net/net.h"
 #include "obs/obs.h"
@@ -169,12 +170,18 @@ bool app_start(struct app *app, struct err *e)
 static void maintain(void *arg) // job
 {
     static struct obs_repeat again;
+    static uint64_t failures_told; // by the lake's keeper; one job runs at a time
     struct app *app = arg;
+    uint64_t failures;
     struct err e;
 
     app_measure(app);
     if (!log_maintain(app->log, &e))
         obs_repeated(&again, OBS_WARN, "log", "maintenance failed, trying again: %s", e.msg);
+    failures = lake_maintain_failures(app->lake, &e);
+    if (failures > failures_told)
+        obs_warn("lake", "upkeep of the tables failed, trying again: %s", e.msg);
+    failures_told = failures;
     atomic_store(&app->maintaining, false);
 }
 

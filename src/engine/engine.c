@@ -159,11 +159,6 @@ void session_close(struct session *s)
     mem_free(s);
 }
 
-void session_interrupt(struct session *s)
-{
-    duck.interrupt(s->con);
-}
-
 /* ---- statements ---- */
 
 static bool words_next(struct str *text, struct str *word)

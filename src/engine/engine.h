@@ -12,7 +12,7 @@
  *             result_json_row(r, i, &out);
  *     result_free(r), session_close(s), engine_free(en)
  *
- * A session is one connection: one thread at a time may use it, save for session_interrupt(). Results stream; a result is
+ * A session is one connection: one thread at a time may use it. Results stream; a result is
  * freed before its session is asked again. Everything here blocks: call it from jobs or task threads. SQL may read files
  * only below the folders named in the options, and extensions are never fetched.
  *
@@ -46,7 +46,6 @@ bool engine_is_open(struct engine *en); // has the library been loaded?
 
 bool session_open(struct engine *en, struct session **out, struct err *e) MUST_CHECK;
 void session_close(struct session *s);     // NULL does nothing
-void session_interrupt(struct session *s); // from any thread: the running query ends with ERR_TIMEOUT
 
 enum session_flags {
     SESSION_READ_ONLY =

@@ -106,7 +106,7 @@ static bool expire(struct table *t, struct version *base, size_t n, struct garba
     return ok;
 }
 
-bool table_expire(struct table *t, struct err *e)
+static bool table_expire(struct table *t, struct err *e)
 {
     struct version *base = NULL;
     struct garbage g = {0};

@@ -123,7 +123,7 @@ static bool field_parse(const json_t *json, struct arena *a, struct ice_field *o
     return type_of(json_object_get(json, "type"), &out->like, e);
 }
 
-bool ice_schema_parse(const json_t *json, struct arena *a, struct ice_schema *out, struct err *e)
+static bool ice_schema_parse(const json_t *json, struct arena *a, struct ice_schema *out, struct err *e)
 {
     const json_t *fields = json_object_get(json, "fields"),
                  *keys = json_object_get(json, "identifier-field-ids");

@@ -38,7 +38,6 @@ const struct ice_field *ice_field(const struct ice_schema *s, struct str name);
 const struct ice_field *ice_field_by_id(const struct ice_schema *s, int id);
 bool ice_is_key(const struct ice_schema *s, int id);
 void ice_schema_text(const struct ice_schema *s, struct buf *out); // JSON
-bool ice_schema_parse(const json_t *json, struct arena *a, struct ice_schema *out, struct err *e) MUST_CHECK;
 /* "decimal(10, 2)" and the like. */
 void ice_type_text(const struct column *c, struct buf *out);
 /* A value's type may become `to` in place (specification, "Schema Evolution"): int to long, float to double, a decimal with more digits. */

@@ -14,13 +14,13 @@ enum { TAIL_MIB = 32, MAINTAIN_MS = 15000, REPLAY_BYTES = 1 << 20 };
 
 /* ---- turns ---- */
 
-void turn_init(struct turn *t)
+static void turn_init(struct turn *t)
 {
     mutex_init(&t->m);
     cond_init(&t->c);
 }
 
-void turn_fini(struct turn *t)
+static void turn_fini(struct turn *t)
 {
     assert(!t->taken);
     mutex_fini(&t->m);

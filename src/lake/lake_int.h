@@ -46,8 +46,6 @@ struct turn {
     struct cond c;
     bool taken;
 };
-void turn_init(struct turn *t);
-void turn_fini(struct turn *t);
 void turn_take(struct turn *t);
 void turn_give(struct turn *t);
 
@@ -249,9 +247,6 @@ void change_fini(struct change *c, bool committed);
 
 /* ---- loading ---- */
 
-/* The version that a metadata.json is; snapshot_id -1: its current snapshot. */
-bool version_load(struct table *t, struct str metadata_location, int64_t snapshot_id, struct version **out,
-                  struct err *e) MUST_CHECK;
 struct version *version_new(struct table *t);
 /* After slots, snapshot and schema are set: offsets and lsn from the summary. */
 bool version_read_summary(struct version *v, struct err *e) MUST_CHECK;
@@ -270,7 +265,6 @@ void read_files_sql(const struct ice_schema *schema, const char *const *paths, s
 /* ---- maintenance ---- */
 
 bool table_fold(struct table *t, bool *did, struct err *e) MUST_CHECK;
-bool table_expire(struct table *t, struct err *e) MUST_CHECK;
 void keeper_start(struct lake *l);
 void keeper_stop(struct lake *l);
 void tail_free(struct tail *t); // NULL does nothing

@@ -602,11 +602,6 @@ size_t lake_answer_reads(const struct lake_answer *w, const struct lake_read **o
     return w->read_count;
 }
 
-void lake_answer_interrupt(struct lake_answer *w)
-{
-    session_interrupt(w->reader.s);
-}
-
 static void view_fini(struct lake_answer *w, struct view *view)
 {
     struct buf sql = buf_make(STATEMENT_MAX);

@@ -188,8 +188,9 @@ static bool load(struct version *v, int64_t snapshot_id, struct err *e)
            version_read_summary(v, e) && load_files(v, e);
 }
 
-bool version_load(struct table *t, struct str metadata_location, int64_t snapshot_id, struct version **out,
-                  struct err *e)
+/* The version that a metadata.json is; snapshot_id -1: its current snapshot. */
+static bool version_load(struct table *t, struct str metadata_location, int64_t snapshot_id,
+                         struct version **out, struct err *e)
 {
     struct version *v = version_new(t);
     v->metadata_location = arena_str(&v->arena, metadata_location);
