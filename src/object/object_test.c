@@ -462,6 +462,60 @@ TEST(promises_hold_under_every_fault)
     arena_fini(&a);
 }
 
+/* A file moved in and an upload of two parts: acknowledged means there and whole; a file refused is its writer's still or swept. */
+static bool move_scenario(struct os *os, void *arg)
+{
+    const char *at = arg;
+    char *path = arena_fmt(&a, "%s/elsewhere", at);
+    struct object_upload u = {STR("raw"), STR("up"), STR_NULL};
+    bool moved = false, whole = false, ok;
+    struct object_part parts[1];
+    struct object_complete c = {parts, 1, NULL};
+    struct object_info info;
+    struct object_put *p;
+    struct blobs *b = NULL;
+    int64_t size;
+
+    OK(os_remove_tree(os_real(), at, &e));
+    copy_tree(dir, at);
+    OK(os_replace_file(os_real(), path, STR("parquet"), &e));
+    if (object_open_local(os, at, &b, &e)) {
+        moved = object_put_file(b, STR("raw"), STR("file"), path, &size, &e);
+        if (object_upload_begin(b, &u, NULL, &a, &e) && object_upload_part(b, &u, 1, NULL, &p, &e)) {
+            ok = object_put_write(p, STR("part"), &e);
+            if (!ok)
+                object_put_abort(p);
+            if (ok && object_put_commit(p, &a, &info, &e)) {
+                parts[0] = (struct object_part){1, info.etag, 4, 0};
+                whole = object_upload_complete(b, &u, &c, &a, &info, &e);
+            }
+        }
+        object_close(b);
+    }
+    if (!object_open_local(os_real(), at, &b, &e))
+        return false;
+    ok = is(b, "file", "parquet") ? !os_exists(os_real(), path) : !moved && e.kind == ERR_NOT_FOUND;
+    ok = ok && (is(b, "up", "part") || (!whole && e.kind == ERR_NOT_FOUND));
+    object_close(b);
+    arena_reset(&a);
+    return ok;
+}
+
+TEST(moves_and_uploads_hold_under_every_fault)
+{
+    struct blobs *b = fresh();
+    char at[TEMPDIR_MAX];
+    unsigned faults;
+
+    object_close(b);
+    OK(tempdir_make(at));
+    OK(os_fault_walk(move_scenario, at, &faults));
+    printf("# %u faults\n", faults);
+    OK(faults > 200);
+    OK(os_remove_tree(os_real(), at, &e) && os_remove_tree(os_real(), dir, &e));
+    arena_fini(&a);
+}
+
 TEST(a_full_disk_refuses_puts_and_still_reads)
 {
     struct os_fault f;
