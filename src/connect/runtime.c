@@ -283,6 +283,49 @@ static bool do_reset(struct connect *c, struct op *op)
     return ok;
 }
 
+/* ---- sinks follow their topics ---- */
+
+static bool partitions_moved(struct connector *k)
+{
+    struct arena a = {0};
+    struct sink_partition *parts;
+    size_t n;
+    bool moved;
+
+    sink_partitions(k->connect, &k->settings->config, &a, &parts, &n);
+    moved = false;
+    for (size_t i = 0; i < k->task_count && !moved; i++) {
+        const struct task *t = k->tasks[i];
+        size_t at = 0;
+
+        for (size_t p = i; p < n && !moved; p += k->task_count, at++)
+            moved = at >= t->part_count || parts[p].partition != t->parts[at].partition ||
+                    !str_eq(parts[p].topic, t->parts[at].topic);
+        moved |= at != t->part_count;
+    }
+    arena_fini(&a);
+    return moved;
+}
+
+static void deal_anew(struct connect *c)
+{
+    for (struct map_it it = {0}; map_next(&c->connectors, &it);) {
+        struct connector *k = it.value;
+        bool failed = false;
+
+        if (!k->settings || !k->settings->class || k->settings->class->source || k->target != CONNECT_STARTED)
+            continue;
+        for (size_t i = 0; i < k->task_count; i++)
+            failed |= task_failed(k->tasks[i]);
+        if (failed || !partitions_moved(k)) // a failed task keeps its place until somebody restarts it
+            continue;
+        stop_tasks(k);
+        start_tasks(k);
+    }
+}
+
+/* ---- ops ---- */
+
 static bool run_op(struct connect *c, struct op *op)
 {
     switch (op->kind) {
@@ -299,6 +342,7 @@ static bool run_op(struct connect *c, struct op *op)
     case OP_HOLD:
         return barrier_hold(c, &op->err);
     case OP_FLUSH_AT:
+        deal_anew(c); // a topic made a moment ago must have its reader, or its barrier would be nobody's
         return barrier_flush_at(c, op, &op->err);
     case OP_RELEASE:
         barrier_release(c);
@@ -330,45 +374,6 @@ bool connect_ask(struct connect *c, struct op *op, struct err *e)
 
 /* ---- the supervisor ---- */
 
-static bool partitions_moved(struct connector *k)
-{
-    struct arena a = {0};
-    struct sink_partition *parts;
-    size_t n;
-    bool moved;
-
-    sink_partitions(k->connect, &k->settings->config, &a, &parts, &n);
-    moved = false;
-    for (size_t i = 0; i < k->task_count && !moved; i++) {
-        const struct task *t = k->tasks[i];
-        size_t at = 0;
-
-        for (size_t p = i; p < n && !moved; p += k->task_count, at++)
-            moved = at >= t->part_count || parts[p].partition != t->parts[at].partition ||
-                    !str_eq(parts[p].topic, t->parts[at].topic);
-        moved |= at != t->part_count;
-    }
-    arena_fini(&a);
-    return moved;
-}
-
-static void deal_anew(struct connect *c)
-{
-    for (struct map_it it = {0}; !c->sinks_held && map_next(&c->connectors, &it);) {
-        struct connector *k = it.value;
-        bool failed = false;
-
-        if (!k->settings || !k->settings->class || k->settings->class->source || k->target != CONNECT_STARTED)
-            continue;
-        for (size_t i = 0; i < k->task_count; i++)
-            failed |= task_failed(k->tasks[i]);
-        if (failed || !partitions_moved(k)) // a failed task keeps its place until somebody restarts it
-            continue;
-        stop_tasks(k);
-        start_tasks(k);
-    }
-}
-
 static void supervise(void *arg)
 {
     struct connect *c = arg;
@@ -393,7 +398,8 @@ static void supervise(void *arg)
             continue;
         c->topics_changed = false;
         mutex_unlock(&c->lock);
-        deal_anew(c);
+        if (!c->sinks_held)
+            deal_anew(c);
         mutex_lock(&c->lock);
     }
     for (struct op *op = c->ops; op; op = op->next) {

@@ -148,7 +148,7 @@ def test_connectors_are_asked_and_changed_by_words(tarn):
         listed = json.loads(tarn.run("connector", "list", tarn.folder).stdout)
         return {name: c["status"]["connector"]["state"] for name, c in listed.items()}
 
-    assert states() == {"postgres-source-storefront": "RUNNING", "s3-sink-storefront": "RUNNING"}
+    assert states() == {name: "RUNNING" for name in ("lake-sink-storefront", "postgres-source-storefront", "s3-sink-storefront")}
     tarn.run("connector", "pause", "s3-sink-storefront", tarn.folder)
     wait_for(lambda: states()["s3-sink-storefront"] == "PAUSED", "the pause")
     tarn.run("connector", "resume", "s3-sink-storefront", tarn.folder)
