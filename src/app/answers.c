@@ -4,7 +4,6 @@
 #include "base/limits.h"
 #include "base/utf8.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 enum { SQL_MS = 3600 * 1000, VERIFY_MS = 1200 * 1000, CELL = 60 };
@@ -146,13 +145,8 @@ bool verb_sql(struct words *w, struct err *e)
     buf_fmt(&question, ",\"committed_only\":%s,\"numbers_as_text\":%s}", committed ? "true" : "false",
             as_json ? "false" : "true");
     f.body = buf_view(&question);
-    if (!cli_ask(w->n > 1 ? w->v[0] : ".", &f, "/api/sql", &a, &answer, e))
-        goto out;
-    root = json_loadb(answer.body.p, answer.body.n, 0, NULL);
-    if (!root)
-        (void)err_set(e, ERR_REMOTE, "%s did not answer with JSON", f.url);
-    else
-        ok = show_rows(root, as_json, answer.body, &a, e);
+    ok = cli_ask_json(w->n > 1 ? w->v[0] : ".", &f, "/api/sql", &a, &answer, &root, e) &&
+         show_rows(root, as_json, answer.body, &a, e);
 out:
     json_decref(root);
     buf_fini(&question);
@@ -210,13 +204,9 @@ bool verb_verify(struct words *w, struct err *e)
     struct arena a = {0};
     json_t *root = NULL;
 
-    if (!cli_rest(w, 1, e) || !cli_ask(w->n > 0 ? w->v[0] : ".", &f, "/api/verify", &a, &answer, e))
+    if (!cli_rest(w, 1, e) ||
+        !cli_ask_json(w->n > 0 ? w->v[0] : ".", &f, "/api/verify", &a, &answer, &root, e))
         goto out;
-    root = json_loadb(answer.body.p, answer.body.n, 0, NULL);
-    if (!root) {
-        (void)err_set(e, ERR_REMOTE, "%s did not answer with JSON", f.url);
-        goto out;
-    }
     if (as_json)
         (void)printf("%.*s\n", STR_ARG(answer.body));
     else

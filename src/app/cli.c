@@ -5,7 +5,6 @@
 #include "obs/obs.h"
 #include "os/os.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 enum { WORDS_MAX = 64 };
@@ -101,6 +100,16 @@ bool cli_ask(const char *folder, struct fetch *f, const char *path, struct arena
     (void)err_set(e, ERR_REMOTE, "%s", said ? said : arena_fmt(a, "%s answered %d", f->url, out->status));
     json_decref(root);
     return false;
+}
+
+bool cli_ask_json(const char *folder, struct fetch *f, const char *path, struct arena *a,
+                  struct fetch_answer *out, json_t **root, struct err *e)
+{
+    *root = NULL;
+    if (!cli_ask(folder, f, path, a, out, e))
+        return false;
+    *root = json_loadb(out->body.p, out->body.n, 0, NULL);
+    return *root || err_set(e, ERR_REMOTE, "%s did not answer with JSON", f->url);
 }
 
 /* ---- help and version ---- */

@@ -1,7 +1,6 @@
 /* tarn status: the console's JSON, as it is or as tables. */
 #include "app/cli.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 static const char *text(const json_t *o, const char *key)
@@ -123,13 +122,9 @@ bool verb_status(struct words *w, struct err *e)
     struct arena a = {0};
     json_t *root = NULL;
 
-    if (!cli_rest(w, 1, e) || !cli_ask(w->n > 0 ? w->v[0] : ".", &f, "/api/status", &a, &answer, e))
+    if (!cli_rest(w, 1, e) ||
+        !cli_ask_json(w->n > 0 ? w->v[0] : ".", &f, "/api/status", &a, &answer, &root, e))
         goto out;
-    root = json_loadb(answer.body.p, answer.body.n, 0, NULL);
-    if (!root) {
-        (void)err_set(e, ERR_REMOTE, "%s did not answer with JSON", f.url);
-        goto out;
-    }
     if (as_json)
         (void)printf("%.*s\n", STR_ARG(answer.body));
     else
