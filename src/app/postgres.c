@@ -211,6 +211,9 @@ static bool start_server(struct postgres *p, struct err *e)
     };
     int n = 0;
 
+    if (!net_port_free("127.0.0.1", p->port, e)) // another server would answer in its place
+        return err_wrap(e, "set postgres.port to another one, or 0 for any");
+
     argv[n++] = "postgres";
     argv[n++] = "-D";
     argv[n++] = p->dir;
@@ -261,6 +264,18 @@ static const char *conninfo_of(struct postgres *p, const char *database)
                      p->o.user, p->o.password, database);
 }
 
+/* Is it our server that answers at our port? */
+static bool is_ours(struct postgres *p, PGconn *pg, struct err *e)
+{
+    PGresult *res = PQexec(pg, "SHOW data_directory");
+    bool ok = PQresultStatus(res) == PGRES_TUPLES_OK && os_same_file(p->o.os, PQgetvalue(res, 0, 0), p->dir);
+
+    if (!ok)
+        (void)err_set(e, ERR_CONFLICT, "another PostgreSQL server answers at port %d", p->port);
+    PQclear(res);
+    return ok;
+}
+
 static bool make_database(struct postgres *p, PGconn *pg, struct err *e)
 {
     const char *name = p->o.database;
@@ -296,7 +311,7 @@ static bool wait_ready(struct postgres *p, struct err *e)
 
         ready = PQstatus(pg) == CONNECTION_OK;
         if (ready)
-            ok = make_database(p, pg, e);
+            ok = is_ours(p, pg, e) && make_database(p, pg, e);
         else
             (void)err_set(e, ERR_REMOTE, "PostgreSQL: %.*s", STR_ARG(str_trim(str_of(PQerrorMessage(pg)))));
         PQfinish(pg);

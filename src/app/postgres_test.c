@@ -81,6 +81,31 @@ TEST(a_server_starts_and_is_found_again_by_the_next_tarn)
     OK(os_remove_tree(os_real(), dir, &e));
 }
 
+TEST(a_taken_port_is_named_and_its_server_left_alone)
+{
+    struct postgres *p, *other;
+    struct net *net;
+    struct err e;
+    char second[TEMPDIR_MAX];
+
+    OK(tempdir_make(dir) && tempdir_make(second));
+    OK(os_open_to_all(dir, &e) && os_open_to_all(second, &e));
+    OK(start(&net, &p));
+    OK(!postgres_start(&(struct postgres_options){.os = os_real(),
+                                                  .net = net,
+                                                  .data_dir = second,
+                                                  .port = postgres_port(p),
+                                                  .user = "tarn",
+                                                  .password = "tarn",
+                                                  .database = "storefront"},
+                       &other, &e));
+    OK(strstr(e.msg, "is taken") != NULL && strstr(e.msg, "postgres.port") != NULL);
+    OK(ask(p, "SELECT 7") == 7);
+    postgres_stop(p);
+    net_stop(net);
+    OK(os_remove_tree(os_real(), dir, &e) && os_remove_tree(os_real(), second, &e));
+}
+
 TEST(a_server_that_is_killed_comes_back)
 {
     struct postgres *p;

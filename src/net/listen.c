@@ -233,6 +233,22 @@ void listeners_free(struct net *net)
     }
 }
 
+bool net_port_free(const char *host, int port, struct err *e)
+{
+    struct net_listen what = {.host = host, .port = port};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    bool ok = fd >= 0 && inet_pton(AF_INET, host, &at.sin_addr) == 1 &&
+              setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+              bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && listen(fd, 1) == 0;
+
+    if (!ok)
+        (void)bind_failed(&what, e);
+    if (fd >= 0)
+        (void)close(fd);
+    return ok;
+}
+
 int net_free_port(const char *host, struct err *e)
 {
     struct sockaddr_in at = {.sin_family = AF_INET};

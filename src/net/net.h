@@ -108,6 +108,8 @@ struct net_listen {
  */
 bool net_listen(struct net *net, const struct net_listen *what, int *port, struct err *e) MUST_CHECK;
 
+/* Could somebody listen on the port now? ERR_CONFLICT, with the port's owner, when it is taken: for a child that will. */
+bool net_port_free(const char *host, int port, struct err *e) MUST_CHECK;
 /* A port of the address that nobody uses now, for a child to listen on; -1 and e when there is none. */
 int net_free_port(const char *host, struct err *e) MUST_CHECK;
 

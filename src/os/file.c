@@ -110,6 +110,13 @@ bool os_exists(struct os *os, const char *path)
     return os->stat(os, path, &st) == 0;
 }
 
+bool os_same_file(struct os *os, const char *a, const char *b)
+{
+    struct os_stat x, y;
+
+    return os->stat(os, a, &x) == 0 && os->stat(os, b, &y) == 0 && x.inode == y.inode;
+}
+
 bool os_size(struct os *os, const char *path, int64_t *size, struct err *e)
 {
     struct os_stat st;

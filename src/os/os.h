@@ -71,6 +71,7 @@ bool os_sync_dir(struct os *os, const char *path,
                  struct err *e) MUST_CHECK; // makes names in a folder durable
 
 bool os_exists(struct os *os, const char *path);
+bool os_same_file(struct os *os, const char *a, const char *b); // two paths of one file or folder
 bool os_size(struct os *os, const char *path, int64_t *size, struct err *e) MUST_CHECK;
 /* A whole file, NUL behind its end, in a; ERR_LIMIT when larger than max, ERR_NOT_FOUND when absent. */
 bool os_read_file(struct os *os, const char *path, size_t max, struct arena *a, struct str *out,
