@@ -572,6 +572,31 @@ static void note_reads(struct lake_answer *w, size_t said)
     }
 }
 
+/* DuckDB knows only the tables of this statement, so its guesses help nobody: say which there are. */
+static void tell_tables(struct lake *l, struct err *e)
+{
+    struct str said = str_of(e->msg), line;
+    struct arena a = {0};
+    struct buf names = buf_make(sizeof e->msg);
+    struct lake_table *t;
+    size_t count;
+
+    if (!strstr(e->msg, "Table with name") || !str_cut(&said, '\n', &line))
+        return;
+    line = arena_str(&a, line);
+    lake_list(l, &a, &t, &count);
+    for (size_t i = 0; i < count; i++)
+        buf_fmt(&names, "%s%.*s", i > 0 ? ", " : "", STR_ARG(t[i].name));
+    if (count == 0)
+        (void)err_set(e, ERR_NOT_FOUND,
+                      "%.*s There is no table yet: each comes with the first commit of its topic",
+                      STR_ARG(line));
+    else
+        (void)err_set(e, ERR_NOT_FOUND, "%.*s There are: %s", STR_ARG(line), buf_z(&names));
+    buf_fini(&names);
+    arena_fini(&a);
+}
+
 bool lake_query(struct lake *l, const struct lake_query *q, struct lake_answer **out, struct err *e)
 {
     struct lake_answer *w = MEM_NEW(struct lake_answer);
@@ -583,6 +608,7 @@ bool lake_query(struct lake *l, const struct lake_query *q, struct lake_answer *
               session_query(w->reader.s, buf_view(&sql), SESSION_READ_ONLY, &w->rows, e);
     buf_fini(&sql);
     if (!ok) {
+        tell_tables(l, e);
         lake_answer_free(w);
         return false;
     }
