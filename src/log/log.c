@@ -11,11 +11,14 @@ enum { JOURNAL_MIN = 64 * 1024, MEMORY_DEFAULT = 64 << 20, JOURNAL_DEFAULT = 64 
 
 /* ---- small things about partitions that several files need ---- */
 
-struct seg *part_active(const struct part *p)
+struct seg *part_active(struct part *p)
 {
-    struct seg *s = p->seg_n ? p->segs[p->seg_n - 1] : NULL;
+    struct seg *s;
 
-    return s && !s->closed ? s : NULL;
+    mutex_lock(&p->lock);
+    s = p->seg_n && !p->segs[p->seg_n - 1]->closed ? seg_ref(p->segs[p->seg_n - 1]) : NULL;
+    mutex_unlock(&p->lock);
+    return s;
 }
 
 void part_add_seg(struct part *p, struct seg *s)

@@ -186,7 +186,7 @@ struct part **parts_all(struct log *l, struct arena *a, size_t *count); // each 
 /* gaps (may be NULL): offsets need not follow on one another. */
 void topic_settings(struct log *l, const struct topic *t, struct log_settings *out, bool *gaps);
 char *part_path(struct log *l, const struct part *p, struct arena *a); // its folder
-struct seg *part_active(const struct part *p);
+struct seg *part_active(struct part *p);             // the one appended to, referenced, or NULL
 void part_add_seg(struct part *p, struct seg *s);    // takes the reference. REQUIRES part.lock
 void part_remove_seg(struct part *p, struct seg *s); // REQUIRES part.lock
 

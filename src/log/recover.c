@@ -221,6 +221,7 @@ bool recover_end(struct log *l, struct err *e)
             ok = l->os->ftruncate(l->os, s->wfd, s->size) == 0 || err_sys(e, "cut segment %s.log", s->path);
             s->reserved = s->size;
         }
+        seg_unref(s);
         part_unref(parts[i]);
     }
     arena_fini(&a);

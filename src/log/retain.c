@@ -2,6 +2,11 @@
 #include "base/mem.h"
 #include "log/log_int.h"
 
+static bool is_gone(const struct part *p)
+{
+    return __atomic_load_n(&p->topic->gone, __ATOMIC_ACQUIRE);
+}
+
 /* ---- files that are not wanted any more ---- */
 
 static bool remove_file(struct log *l, const char *path, struct err *e)
@@ -58,7 +63,7 @@ static bool sweep(struct log *l, struct part *p, struct err *e)
             ok = remove_file(l, arena_fmt(&a, "%s/%.*s", dir, STR_ARG(names[i])), e);
     }
     arena_fini(&a);
-    return ok || __atomic_load_n(&p->topic->gone, __ATOMIC_ACQUIRE);
+    return ok;
 }
 
 /* ---- retention ---- */
@@ -102,10 +107,11 @@ static size_t detach(struct part *p, struct arena *a, struct seg ***out)
     while (n < p->seg_n && p->segs[n]->closed &&
            (n + 1 < p->seg_n ? p->segs[n + 1]->base : p->end) <= p->start)
         n++;
-    *out = arena_copy(a, p->segs, n * sizeof **out);
-    p->seg_n -= n;
-    if (n > 0) // a partition without segments has no list
+    if (n > 0) {
+        *out = arena_copy(a, p->segs, n * sizeof **out);
+        p->seg_n -= n;
         memmove(p->segs, p->segs + n, p->seg_n * sizeof(struct seg *));
+    }
     mutex_unlock(&p->lock);
     return n;
 }
@@ -184,7 +190,7 @@ static bool maintain_part(struct log *l, struct part *p, bool first, struct doom
     struct log_settings set;
 
     topic_settings(l, p->topic, &set, NULL);
-    if (__atomic_load_n(&p->topic->gone, __ATOMIC_ACQUIRE))
+    if (is_gone(p))
         return true;
     if ((first && !sweep(l, p, e)) || !retain(l, p, &set, e))
         return false;
@@ -204,8 +210,9 @@ static bool maintain(struct log *l, bool first, struct err *e)
     bool ok = true, saved;
 
     for (size_t i = 0; i < count; i++) {
-        if (!maintain_part(l, parts[i], first, &doomed, &mine) &&
-            ok) { // one bad partition does not stop the others
+        bool done = maintain_part(l, parts[i], first, &doomed, &mine) || is_gone(parts[i]);
+
+        if (!done && ok) { // one bad partition does not stop the others
             ok = err_wrap(&mine, "maintain %.*s-%d", STR_ARG(parts[i]->topic->name), parts[i]->index);
             *e = mine;
         }

@@ -159,11 +159,12 @@ bool stage_roll(struct part *p, struct err *e)
     struct seg *s = part_active(p);
     bool ok;
 
-    if (!s || s->staged == 0)
+    if (!s || s->staged == 0) {
+        seg_unref(s);
         return true;
+    }
     assert(s->staged == s->size);
-    (void)seg_ref(s); // so that it stays open
-    ok = seg_open_write(p, s, true, e);
+    ok = seg_open_write(p, s, true, e); // and open it stays while it is referenced
     if (ok && s->reserved > s->staged && s->os->ftruncate(s->os, s->wfd, s->staged) != 0)
         ok = err_sys(e, "cut segment %s.log to %lld", s->path, (long long)s->staged);
     if (ok) {
@@ -192,12 +193,12 @@ static struct seg *segment_for(struct log *l, struct part *p, size_t n, const st
     struct seg *s = part_active(p);
 
     if (p->group != l->group.number && s && must_roll(p, s, n, set, now)) {
+        seg_unref(s);
         if (!stage_roll(p, e))
             return NULL;
         s = NULL;
     }
     if (s) {
-        (void)seg_ref(s);
         if (seg_open_write(p, s, false, e) && seg_load(p, s, e))
             return s;
         seg_unref(s);
