@@ -17,7 +17,7 @@
 #include <fcntl.h>
 
 enum { KEYS_MIN = 1024, KEYS_MAX = 1 << 20 }; // slots, three quarters of them used at most: 24 MiB
-static const int64_t TOMBSTONE_MS = 24 * 3600 * (int64_t)1000; // delete.retention.ms
+static const int64_t TOMBSTONE_MS = 86400000; // delete.retention.ms
 
 /* ---- notes: key -> offset of its last record ---- */
 
@@ -305,7 +305,8 @@ static void swap(struct compaction *c, struct seg **old, size_t n, struct doomed
         at++;
     p->segs[at] = s;
     p->seg_n -= n - 1;
-    memmove(p->segs + at + 1, p->segs + at + n, (p->seg_n - at - 1) * sizeof(struct seg *));
+    for (size_t i = at + 1; i < p->seg_n; i++)
+        p->segs[i] = p->segs[i + n - 1];
     mutex_unlock(&p->lock);
     seg_unref(old[0]);
     for (size_t i = 1; i < n; i++)
@@ -424,9 +425,9 @@ bool compact_part(struct log *l, struct part *p, const struct log_settings *set,
     if (segs) {
         c.clean_to = c.upto = p->clean_to; // only this thread changes it
         ok = run(&c, segs, until, n, doomed, e);
+        for (size_t i = 0; i < n; i++)
+            seg_unref(segs[i]);
     }
-    for (size_t i = 0; i < n; i++)
-        seg_unref(segs[i]);
     mem_free(c.notes.slots);
     mem_free(c.keep);
     arena_fini(&c.arena);

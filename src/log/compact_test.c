@@ -94,7 +94,7 @@ static bool keyed_prepare(struct keyed *k, struct os *os)
     bool ok = tempdir_make(k->t.dir) && os_make_dirs(os, k->t.dir, &k->t.e);
 
     k->maybe = -1;
-    k->t.o = (struct log_options){.dir = k->t.dir, .journal_bytes = 64 * 1024};
+    k->t.o = (struct log_options){.dir = k->t.dir, .journal_bytes = 64 * KIB};
     if (!ok || !keyed_open(k, os))
         return false;
     log_settings_default(k->t.l, &s);

@@ -185,7 +185,7 @@ static bool compare(struct world *w)
 
 static bool open_log(struct world *w)
 {
-    w->o = (struct log_options){.os = ram_os(w->ram), .dir = w->lock, .journal_bytes = 128 * 1024};
+    w->o = (struct log_options){.os = ram_os(w->ram), .dir = w->lock, .journal_bytes = 128 * KIB};
     return log_open(&w->o, &w->l, &w->e);
 }
 
@@ -239,7 +239,7 @@ static bool run(struct world *w, int cuts)
 
 TEST(what_was_acknowledged_survives_power_cuts)
 {
-    const char *given = getenv("CRASH_SEED");
+    const char *given = getenv("CRASH_SEED"); // NOLINT(concurrency-mt-unsafe): nobody changes it
     int64_t first = 1, last = 60;
 
     if (given && str_i64(str_of(given), &first))

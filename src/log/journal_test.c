@@ -7,7 +7,7 @@
 
 #include <fcntl.h>
 
-enum { BYTES = 64 * 1024, FRAMES_MAX = 64 };
+enum { BYTES = 65536, FRAMES_MAX = 64 };
 static const char DIR[] = "/j";
 
 /* What a replay gave. */
@@ -158,7 +158,7 @@ TEST(a_flipped_bit_is_found)
     for (int i = 0; i < 3; i++)
         OK(write_group(&j, len, 2, &e));
     journal_close(&j);
-    for (int64_t at = 0; at < 3 * 512; at++) {
+    for (int64_t at = 0; at < (int64_t)3 * 512; at++) {
         uint8_t b, flipped;
         bool pad, ok;
 

@@ -35,7 +35,8 @@ void part_remove_seg(struct part *p, struct seg *s)
     while (p->segs[i] != s)
         i++;
     p->seg_n--;
-    memmove(p->segs + i, p->segs + i + 1, (p->seg_n - i) * sizeof(struct seg *));
+    for (; i < p->seg_n; i++)
+        p->segs[i] = p->segs[i + 1];
     seg_unref(s);
 }
 

@@ -168,6 +168,7 @@ struct topic {
     struct log_settings settings; // topics_lock
     struct part **parts;          // topics_lock
     int32_t part_n;               // topics_lock
+    size_t part_cap;              // topics_lock
 };
 
 /* A topic that is deleted, whose folders may still be there. */

@@ -34,7 +34,7 @@ TEST(a_closed_log_opens_as_it_was)
     memcpy(id, log_cluster_id(t.l), 23);
     OK(strlen(id) == 22);
     OK(testlog_topic(&t, "orders", 3));
-    for (int round = 0; round < 4; round++) {
+    for (int64_t round = 0; round < 4; round++) {
         OK(testlog_read(&t, "orders", 1, 0, 0, 100000) == 10 * round);
         OK(testlog_append(&t, "orders", 1, 10 * round, 10, 100) == 10 * round);
         OK(strcmp(id, log_cluster_id(t.l)) == 0);
@@ -50,9 +50,9 @@ TEST(a_crashed_log_has_what_was_acknowledged)
 
     OK(testlog_start(&t));
     OK(testlog_topic(&t, "orders", 2));
-    for (int round = 0; round < 5; round++) {
-        for (int i = 0; i < 20; i++)
-            OK(testlog_append(&t, "orders", i % 2, (20 * round + i) / 2, 1, (size_t)i * 100) ==
+    for (int64_t round = 0; round < 5; round++) {
+        for (int64_t i = 0; i < 20; i++)
+            OK(testlog_append(&t, "orders", (int32_t)(i % 2), (20 * round + i) / 2, 1, (size_t)i * 100) ==
                (20 * round + i) / 2);
         testlog_crash(&t);
         OK(testlog_open(&t));
@@ -69,7 +69,7 @@ TEST(the_journal_goes_round)
 
     OK(testlog_start(&t));
     OK(testlog_topic(&t, "orders", 1));
-    for (int i = 0; i < 400; i++)
+    for (int64_t i = 0; i < 400; i++)
         OK(testlog_append(&t, "orders", 0, 10 * i, 10, 2000) == 10 * i);
     testlog_crash(&t);
     OK(testlog_open(&t));
@@ -84,7 +84,7 @@ TEST(large_appends_go_by_reference)
 
     OK(testlog_start(&t));
     OK(testlog_topic(&t, "orders", 1));
-    for (int i = 0; i < 20; i++)
+    for (int64_t i = 0; i < 20; i++)
         OK(testlog_append(&t, "orders", 0, 10 * i, 10, i % 3 ? 20000 : 200) == 10 * i);
     testlog_crash(&t);
     OK(testlog_open(&t));
@@ -102,10 +102,10 @@ TEST(one_append_over_many_partitions_is_one_step)
 
     OK(testlog_start(&t));
     OK(testlog_topic(&t, "a", 2) && testlog_topic(&t, "b", 1));
-    for (int i = 0; i < 4; i++)
-        p[i] = (struct log_part_write){.topic = i < 2 ? STR("a") : STR("b"), .partition = i % 2};
+    for (int64_t i = 0; i < 4; i++)
+        p[i] = (struct log_part_write){.topic = i < 2 ? STR("a") : STR("b"), .partition = (int32_t)(i % 2)};
     p[3].partition = 0;
-    for (int i = 0; i < 4; i++)
+    for (int64_t i = 0; i < 4; i++)
         p[i].batches = testlog_batch(&t.w, 0, 2, 10);
     OK(log_append(t.l, p, 2, &t.e) && p[0].base_offset == 0 && p[1].base_offset == 0);
     p[2].partition = 7; // not there: none is taken
@@ -166,7 +166,7 @@ TEST(parts_may_stand_alone)
     cond_init(&w.cond);
     OK(testlog_start(&t));
     OK(testlog_topic(&t, "a", 2));
-    for (int i = 0; i < 3; i++)
+    for (int64_t i = 0; i < 3; i++)
         p[i].batches = testlog_batch(&t.w, 0, 2, 10);
     p[2].batches.n--;
     log_append_some_async(t.l, p, 3, waits_done, &w);
@@ -260,8 +260,8 @@ TEST(producer_ids_are_never_given_twice)
     int64_t last = -1, id;
 
     OK(testlog_start(&t));
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 1500; i++) {
+    for (int64_t round = 0; round < 3; round++) {
+        for (int64_t i = 0; i < 1500; i++) {
             OK(log_new_producer_id(t.l, &id, &t.e) && id > last);
             last = id;
         }
@@ -289,7 +289,7 @@ TEST(offsets_are_found_by_time)
     OK(testlog_start(&t));
     OK(testlog_topic(&t, "a", 1));
     OK(!log_offset_for_time(t.l, STR("a"), 0, 0, &offset, &ts));
-    for (int i = 0; i < 100; i++)
+    for (int64_t i = 0; i < 100; i++)
         OK(testlog_append(&t, "a", 0, 10 * i, 10, 300) == 10 * i);
     for (int round = 0; round < 2; round++) {
         OK(log_offset_for_time(t.l, STR("a"), 0, 0, &offset, &ts) && offset == 0 && ts == 1700000000000);

@@ -110,7 +110,8 @@ static size_t detach(struct part *p, struct arena *a, struct seg ***out)
     if (n > 0) {
         *out = arena_copy(a, p->segs, n * sizeof **out);
         p->seg_n -= n;
-        memmove(p->segs, p->segs + n, p->seg_n * sizeof(struct seg *));
+        for (size_t i = 0; i < p->seg_n; i++)
+            p->segs[i] = p->segs[i + n];
     }
     mutex_unlock(&p->lock);
     return n;

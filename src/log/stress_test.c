@@ -144,7 +144,7 @@ TEST(all_at_once)
 
     mutex_init(&s.lock);
     cond_init(&s.cond);
-    s.t.o.journal_bytes = 64 * 1024; // goes round many times
+    s.t.o.journal_bytes = 64 * KIB; // goes round many times
     OK(testlog_start(&s.t));
     log_settings_default(s.t.l, &set);
     set.segment_bytes = 20000;

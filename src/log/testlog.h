@@ -38,7 +38,7 @@ static inline bool testlog_open(struct testlog *t)
     t->o.os = &t->os.os;
     t->o.dir = t->dir;
     if (!t->o.journal_bytes)
-        t->o.journal_bytes = 256 * 1024;
+        t->o.journal_bytes = 256 * KIB;
     t->l = NULL;
     return log_open(&t->o, &t->l, &t->e);
 }

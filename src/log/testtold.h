@@ -93,7 +93,7 @@ static inline bool told_prepare(struct told *d, int64_t segment_bytes, bool comp
 {
     bool ok = tempdir_make(d->t.dir);
 
-    d->t.o = (struct log_options){.dir = d->t.dir, .journal_bytes = 64 * 1024};
+    d->t.o = (struct log_options){.dir = d->t.dir, .journal_bytes = 64 * KIB};
     ok = ok && told_open(d, os_real()) && told_topic(d, "a", segment_bytes, compact);
     for (int i = 0; ok && i < 3; i++)
         told_append(d, 100);

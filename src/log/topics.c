@@ -51,9 +51,10 @@ static void part_free(struct part *p)
 
 static void grow_parts(struct topic *t, int32_t n)
 {
-    t->parts = mem_grow(t->parts, (size_t)n * sizeof *t->parts);
-    for (; t->part_n < n; t->part_n++)
+    for (; t->part_n < n; t->part_n++) {
+        MEM_PUSH_ROOM(t->parts, (size_t)t->part_n, t->part_cap);
         t->parts[t->part_n] = part_new(t, t->part_n);
+    }
 }
 
 static struct topic *topic_new(struct str name, const struct log_uuid *id, int32_t parts,
@@ -215,7 +216,7 @@ static void put_name(struct buf *b, struct str name, const struct log_uuid *id, 
 
 static void put_topic(struct buf *b, const struct topic *t, const struct change *c)
 {
-    bool other = t == c->altered;
+    bool other = c->altered && t == c->altered;
     const struct log_settings *s = other ? &c->settings : &t->settings;
 
     put_name(b, t->name, &t->id, other ? c->parts : t->part_n);

@@ -12,7 +12,7 @@ static bool create_scenario(struct os *os, void *arg)
 
     (void)arg;
     ok = tempdir_make(d.t.dir);
-    d.t.o = (struct log_options){.dir = d.t.dir, .journal_bytes = 64 * 1024};
+    d.t.o = (struct log_options){.dir = d.t.dir, .journal_bytes = 64 * KIB};
     if (ok && told_open(&d, os)) {
         made = told_topic(&d, "a", 1 << 20, false);
         if (made)
