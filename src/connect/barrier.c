@@ -28,6 +28,7 @@ static void hold_task(struct task *t, const struct op *op)
     (void)op;
     mutex_lock(&t->lock);
     t->hold = true;
+    t->goal_turn++;
     t->goal_flush = false;
     t->at_goal = false;
     for (size_t i = 0; i < t->part_count; i++)
@@ -63,6 +64,7 @@ static void aim_task(struct task *t, const struct op *op)
             concerned = true;
         }
     if (concerned) {
+        t->goal_turn++;
         t->goal_flush = true;
         t->at_goal = false;
         t->poked = true;

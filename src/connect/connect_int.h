@@ -71,6 +71,7 @@ struct task {
     bool hold;       // a barrier: no put beyond the goal
     bool at_goal;    // ... and it has got there
     bool goal_flush; // flush when there
+    uint64_t goal_turn; // counts the times that goals were set
     int64_t *goal;   // [part_count] offsets to reach while held
 
     enum run_state state; // c->lock from here on

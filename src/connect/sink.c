@@ -300,12 +300,13 @@ static void unwatch(struct sink *s)
     }
 }
 
-/* Under a barrier: all goals reached. */
-static bool reached(struct task *t)
+/* Under a barrier: all goals reached, those of this turn. */
+static bool reached(struct task *t, uint64_t *turn)
 {
     bool yes;
 
     mutex_lock(&t->lock);
+    *turn = t->goal_turn;
     yes = t->hold && !t->at_goal;
     for (size_t i = 0; yes && i < t->part_count; i++)
         yes = t->parts[i].next >= t->goal[i];
@@ -313,19 +314,20 @@ static bool reached(struct task *t)
     return yes;
 }
 
-static bool tell_reached(struct sink *s, struct err *e)
+/* Goals that were set meanwhile are another turn: they are not reached by having reached these. */
+static bool tell_reached(struct sink *s, uint64_t turn, struct err *e)
 {
     struct task *t = s->t;
     bool flushes;
 
     mutex_lock(&t->lock);
-    flushes = t->goal_flush;
+    flushes = t->goal_flush && t->goal_turn == turn;
     mutex_unlock(&t->lock);
     if (flushes && !flush(s, true, e))
         return false;
     mutex_lock(&t->connect->lock);
     mutex_lock(&t->lock);
-    t->at_goal = true;
+    t->at_goal = t->goal_turn == turn;
     mutex_unlock(&t->lock);
     cond_broadcast(&t->connect->changed);
     mutex_unlock(&t->connect->lock);
@@ -367,6 +369,7 @@ static bool run(struct sink *s, struct err *e)
 
     while (!task_should_stop(t)) {
         bool held = is_held(t), any = false;
+        uint64_t turn;
 
         for (size_t i = 0; i < t->part_count && !task_should_stop(t); i++) {
             bool more = false;
@@ -375,7 +378,7 @@ static bool run(struct sink *s, struct err *e)
                 return false;
             any |= more;
         }
-        if (reached(t) && !tell_reached(s, e))
+        if (reached(t, &turn) && !tell_reached(s, turn, e))
             return false;
         if (!held && t->part_count > 0 && !flush_if_due(s, e))
             return false;

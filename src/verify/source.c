@@ -169,15 +169,14 @@ static struct str topic_of(struct arena *a, struct str prefix, struct str schema
     return str_of(topic);
 }
 
-/* The publication's tables that have a topic. A table without one has had no row yet, and is compared as empty. */
-static bool list_tables(struct source *s, const struct verify_env *env, struct arena *a, struct err *e)
+/* The publication's tables. */
+static bool list_tables(struct source *s, struct arena *a, struct err *e)
 {
     const char *values[] = {s->publication.p};
     PGresult *res = ask(s->pg,
                         "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1 "
                         "ORDER BY 1, 2",
                         1, values, e);
-    struct log_topic topic;
     bool ok = res != NULL;
     int n;
 
@@ -191,9 +190,6 @@ static bool list_tables(struct source *s, const struct verify_env *env, struct a
         t->schema = cell(a, res, i, 0);
         t->name = cell(a, res, i, 1);
         t->topic = topic_of(a, s->prefix, t->schema, t->name);
-        if (log_find_topic(env->connect_env->log, t->topic, a, &topic))
-            t->partitions = topic.partitions;
-        t->cut = ARENA_ARRAY(a, int64_t, (size_t)t->partitions + 1);
         ok = columns_of(s, t, a, e);
         find_keys(t, a);
     }
@@ -215,7 +211,7 @@ bool source_open(const struct verify_env *env, const struct connect_info *connec
     s->slot_name = str_of(text_of(a, &c, "slot.name", "debezium"));
     s->slot = connect_to(env, &c, a, true, e);
     s->pg = s->slot ? connect_to(env, &c, a, false, e) : NULL;
-    ok = s->pg && take_snapshot(s, env->connect_env->os, a, e) && list_tables(s, env, a, e);
+    ok = s->pg && take_snapshot(s, env->connect_env->os, a, e) && list_tables(s, a, e);
     config_fini(&c);
     if (!ok)
         source_close(s);

@@ -267,17 +267,15 @@ static bool align(const struct verify_env *env, struct source *s, struct arena *
 
     if (!source_wait_captured(s, env->connect_env->os, CAPTURE_MS, e))
         return false;
-    for (size_t i = 0; i < s->count; i++)
-        max += (size_t)s->tables[i].partitions;
-    barriers = ARENA_ARRAY(a, struct connect_barrier, max + 1);
     for (size_t i = 0; i < s->count; i++) {
-        struct table *t = &s->tables[i];
-
-        if (!events_find_cut(env, t, &s->snapshot, a, e))
+        if (!events_find_cut(env, &s->tables[i], &s->snapshot, a, e))
             return false;
-        for (int32_t p = 0; p < t->partitions; p++)
-            barriers[count++] = (struct connect_barrier){t->topic, p, t->cut[p]};
+        max += (size_t)s->tables[i].partitions;
     }
+    barriers = ARENA_ARRAY(a, struct connect_barrier, max + 1);
+    for (size_t i = 0; i < s->count; i++)
+        for (int32_t p = 0; p < s->tables[i].partitions; p++)
+            barriers[count++] = (struct connect_barrier){s->tables[i].topic, p, s->tables[i].cut[p]};
     return connect_flush_at(env->connect, barriers, count, FLUSH_MS, e);
 }
 

@@ -78,7 +78,10 @@ struct feed *source_feed(struct source *s, const struct table *t, struct arena *
 
 /* ---- events.c: topic and raw objects ---- */
 
-/* Finds t->cut by reading the topic up to the first event that the snapshot does not see. */
+/*
+ * Finds t->partitions and t->cut by reading the topic up to the first event that the snapshot does not see. Everything up to
+ * the snapshot must be captured: the topic may have been made only then.
+ */
 bool events_find_cut(const struct verify_env *env, struct table *t, const struct snapshot *s, struct arena *a,
                      struct err *e) MUST_CHECK;
 struct feed *topic_feed(const struct verify_env *env, const struct table *t, struct arena *a);
