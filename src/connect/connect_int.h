@@ -67,12 +67,12 @@ struct task {
     struct mutex lock; // guards what follows
     struct cond cond;
     bool stop;
-    bool poked;      // something changed: new records, a hold, a barrier
-    bool hold;       // a barrier: no put beyond the goal
-    bool at_goal;    // ... and it has got there
-    bool goal_flush; // flush when there
+    bool poked;         // something changed: new records, a hold, a barrier
+    bool hold;          // a barrier: no put beyond the goal
+    bool at_goal;       // ... and it has got there
+    bool goal_flush;    // flush when there
     uint64_t goal_turn; // counts the times that goals were set
-    int64_t *goal;   // [part_count] offsets to reach while held
+    int64_t *goal;      // [part_count] offsets to reach while held
 
     enum run_state state; // c->lock from here on
     bool ended;           // run() or the loop is over

@@ -45,7 +45,7 @@ bool engine_is_open(struct engine *en); // has the library been loaded?
 /* ---- sessions ---- */
 
 bool session_open(struct engine *en, struct session **out, struct err *e) MUST_CHECK;
-void session_close(struct session *s);     // NULL does nothing
+void session_close(struct session *s); // NULL does nothing
 
 enum session_flags {
     SESSION_READ_ONLY =

@@ -98,7 +98,7 @@ bool lake_query(struct lake *l, const struct lake_query *q, struct lake_answer *
                 struct err *e) MUST_CHECK;
 struct result *lake_answer_rows(struct lake_answer *w); // lives as long as the answer
 size_t lake_answer_reads(const struct lake_answer *w, const struct lake_read **out);
-void lake_answer_free(struct lake_answer *w);      // NULL does nothing
+void lake_answer_free(struct lake_answer *w); // NULL does nothing
 
 /* ---- feeding ---- */
 

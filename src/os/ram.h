@@ -25,7 +25,7 @@ struct os *ram_os(struct ram *r);
 /* All calls fail after n more that change something. */
 void ram_die_after(struct ram *r, uint64_t n);
 uint64_t ram_changes(struct ram *r); // calls so far that changed something
-void ram_sync(struct ram *r); // all that was written is durable, names too
+void ram_sync(struct ram *r);        // all that was written is durable, names too
 void ram_crash(struct ram *r);
 /* Bytes that all files may have; more is ENOSPC. -1: without limit. */
 void ram_limit(struct ram *r, int64_t bytes);
