@@ -308,15 +308,18 @@ static void take_producers(struct rd *r, struct part *p)
     }
 }
 
-/* A closed segment's file says its size; one that is not there or too short is found damaged by who reads it. */
-static void settle_size(struct log *l, struct seg *s, bool active)
+/*
+ * A closed segment's file says its size; one that is not there or too short is found damaged by who reads it. Nothing more goes
+ * to the last one when nothing in it is wanted: retention may have removed its file, and then a replay has made one with a hole.
+ */
+static void settle_size(struct log *l, struct seg *s, bool last, bool wanted)
 {
     struct arena a = {0};
     struct os_stat st;
     bool there = l->os->stat(l->os, arena_fmt(&a, "%s.log", s->path), &st) == 0;
 
-    s->closed = !active || !there || st.size_bytes < s->size;
-    if (!active && there)
+    s->closed = !last || !wanted || !there || st.size_bytes < s->size;
+    if (!last && there)
         s->size = st.size_bytes;
     s->staged = s->size;
     arena_fini(&a);
@@ -340,7 +343,7 @@ static void take_segs(struct log *l, struct rd *r, struct part *p)
         s->size = size;
         s->max_ts = max_ts;
         s->created_ms = created;
-        settle_size(l, s, i + 1 == n);
+        settle_size(l, s, i + 1 == n, p->start < p->end);
         part_add_seg(p, s);
     }
 }

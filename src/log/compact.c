@@ -415,7 +415,7 @@ static bool run(struct compaction *c, struct seg **segs, const int64_t *until, s
 bool compact_part(struct log *l, struct part *p, const struct log_settings *set, struct doomed *doomed,
                   struct err *e)
 {
-    struct compaction c = {.l = l, .part = p, .set = set, .now = now_ms(l)};
+    struct compaction c = {.l = l, .part = p, .set = set, .now = steady_ms(l)};
     struct arena a = {0};
     int64_t *until = NULL;
     size_t n;

@@ -47,6 +47,8 @@ static struct log *make(const struct log_options *o)
     struct log *l = MEM_NEW(struct log);
 
     l->os = o->os;
+    l->opened_wall_ms = now_ms(l);
+    l->opened_ns = l->os->now_ns(l->os);
     l->dir = mem_str(o->dir);
     l->o = *o;
     l->o.dir = l->dir;

@@ -54,7 +54,11 @@ struct log_uuid {
     uint8_t b[16];
 };
 
-/* Settings of a topic, with Kafka's names and defaults. -1: without limit. */
+/*
+ * Settings of a topic, with Kafka's names and defaults. -1: without limit. Only closed segments are compacted, so a compacted
+ * topic that is replayed at every start wants a small segment_bytes (Kafka gives __consumer_offsets 100 MiB; 4 MiB is plenty
+ * here). Retention by time goes by the wall clock as it was when the log was opened: setting the clock deletes nothing.
+ */
 struct log_settings {
     int64_t retention_ms;      // 604800000
     int64_t retention_bytes;   // -1

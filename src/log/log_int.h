@@ -390,6 +390,7 @@ struct log {
     char *dir;
     struct log_options o;
     int lock_fd;
+    int64_t opened_wall_ms, opened_ns; // the two clocks then
     /* What follows from the size of a journal file. */
     size_t frame_max, group_max, inline_max;
     size_t direct_bytes; // parts of this size or more go by reference
@@ -459,6 +460,12 @@ void watch_wake(struct log *l, struct part *p);
 static inline int64_t now_ms(struct log *l)
 {
     return l->os->wall_us(l->os) / 1000;
+}
+
+/* The wall clock as it was when the log was opened, gone on evenly: a clock that is set must not make data old. */
+static inline int64_t steady_ms(struct log *l)
+{
+    return l->opened_wall_ms + (l->os->now_ns(l->os) - l->opened_ns) / 1000000;
 }
 
 static inline int64_t part_end(const struct part *p)

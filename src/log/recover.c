@@ -185,6 +185,8 @@ static void apply_trim(struct log *l, struct rd *r)
     p->start = to;
     while (p->seg_n > 1 && p->segs[1]->base <= to)
         part_remove_seg(p, p->segs[0]);
+    if (to == p->end && p->seg_n > 0) // it may have been retention, which closes and removes the last one too
+        p->segs[p->seg_n - 1]->closed = true;
 }
 
 bool recover_frame(void *log, const struct frame *f, struct err *e)

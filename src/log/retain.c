@@ -130,7 +130,7 @@ static bool retain(struct log *l, struct part *p, const struct log_settings *set
 {
     struct arena a = {0};
     struct seg **gone = NULL;
-    int64_t keep, now = now_ms(l);
+    int64_t keep, now = steady_ms(l);
     size_t n;
     bool roll, ok = true;
 

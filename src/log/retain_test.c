@@ -71,6 +71,41 @@ TEST(time_retention_takes_the_active_segment_too)
     OK(testlog_end(&t));
 }
 
+static int64_t clock_ahead_us;
+
+static int64_t set_clock(struct os *os)
+{
+    (void)os;
+    return os_real()->wall_us(os_real()) + clock_ahead_us;
+}
+
+/* I29 of the promises: a clock that jumps deletes no data. */
+TEST(setting_the_clock_deletes_nothing)
+{
+    struct testlog t = {0};
+    struct os os = *os_real();
+    struct log_settings s;
+    struct log_part_write p = {.topic = STR("a")};
+    struct log_range r;
+
+    OK(tempdir_make(t.dir));
+    clock_ahead_us = 0;
+    os.wall_us = set_clock;
+    t.o = (struct log_options){.os = &os, .dir = t.dir};
+    OK(log_open(&t.o, &t.l, &t.e));
+    log_settings_default(t.l, &s);
+    s.append_time = true;
+    OK(log_create_topic(t.l, STR("a"), 1, &s, &t.e));
+    p.batches = testlog_batch(&t.w, 0, 1, 10);
+    OK(log_append(t.l, &p, 1, &t.e));
+    clock_ahead_us = (int64_t)366 * 86400 * 1000000;
+    OK(log_append(t.l, &p, 1, &t.e) && log_maintain(t.l, &t.e));
+    clock_ahead_us = -clock_ahead_us;
+    OK(log_append(t.l, &p, 1, &t.e) && log_maintain(t.l, &t.e));
+    OK(log_range(t.l, STR("a"), 0, &r) && r.start == 0 && r.end == 3);
+    OK(testlog_end(&t));
+}
+
 TEST(trimmed_records_are_gone_for_good)
 {
     struct testlog t = {0};
