@@ -14,11 +14,9 @@
 
 enum { BATCH = 2048, EVENTS = 3 };
 
-static const struct str events[EVENTS] = {
-    {(const char *)golden_order_c, sizeof golden_order_c},
-    {(const char *)golden_order_u, sizeof golden_order_u},
-    {(const char *)golden_order_d, sizeof golden_order_d}
-};
+static const struct str events[EVENTS] = {{(const char *)golden_order_c, sizeof golden_order_c},
+                                          {(const char *)golden_order_u, sizeof golden_order_u},
+                                          {(const char *)golden_order_d, sizeof golden_order_d}};
 
 /* Time of the processor, so that a busy machine does not show. */
 static double seconds(void)
@@ -90,11 +88,7 @@ int main(int argc, char **argv)
         const char *name;
         const char *const *paths;
         size_t n;
-    } cases[] = {
-        {"all",    all,    15},
-        {"silver", silver, 6 },
-        {"op",     op,     1 }
-    };
+    } cases[] = {{"all", all, 15}, {"silver", silver, 6}, {"op", op, 1}};
     double limit = argc > 1 && strcmp(argv[1], "5") == 0 ? 5 : 1, copy;
     struct arena keep = {0};
     struct avro *schema;

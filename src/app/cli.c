@@ -16,16 +16,16 @@ static const struct verb {
     const char *name, *args, *sentence;
     bool (*run)(struct words *w, struct err *e);
 } verbs[] = {
-    {"up",        "[FOLDER] [--set NAME=VALUE]...",                                      "Run the project of a folder (default: this one).", verb_up       },
-    {"status",    "[FOLDER] [--json]",                                                   "What runs, where, how fast and how far behind.",   verb_status   },
-    {"sql",       "[FOLDER] \"QUERY\" [--committed] [--json]",
-     "Ask the tables; --committed: as other engines see them.",                                                                              verb_sql      },
-    {"verify",    "[FOLDER] [--json]",                                                   "Is every table the same in all five places?",      verb_verify   },
+    {"up", "[FOLDER] [--set NAME=VALUE]...", "Run the project of a folder (default: this one).", verb_up},
+    {"status", "[FOLDER] [--json]", "What runs, where, how fast and how far behind.", verb_status},
+    {"sql", "[FOLDER] \"QUERY\" [--committed] [--json]",
+     "Ask the tables; --committed: as other engines see them.", verb_sql},
+    {"verify", "[FOLDER] [--json]", "Is every table the same in all five places?", verb_verify},
     {"connector", "list | status|config|restart|pause|resume|stop|delete NAME [FOLDER]",
-     "Ask about a connector, or change what it does; the answer is JSON.",                                                                   verb_connector},
-    {"init",      "NAME [FOLDER]",                                                       "Make a project from an example: storefront.",      verb_init     },
-    {"version",   "[--json]",                                                            "Say which tarn this is.",                          verb_version  },
-    {"help",      "[settings [--markdown]]",                                             "Say this, or explain every setting of tarn.yaml.", verb_help     },
+     "Ask about a connector, or change what it does; the answer is JSON.", verb_connector},
+    {"init", "NAME [FOLDER]", "Make a project from an example: storefront.", verb_init},
+    {"version", "[--json]", "Say which tarn this is.", verb_version},
+    {"help", "[settings [--markdown]]", "Say this, or explain every setting of tarn.yaml.", verb_help},
 };
 
 /* ---- words ---- */

@@ -11,13 +11,13 @@
 static const struct action {
     const char *word, *method, *path;
 } actions[] = {
-    {"status",  "GET",    "/status"                   },
-    {"config",  "GET",    "/config"                   },
-    {"restart", "POST",   "/restart?includeTasks=true"},
-    {"pause",   "PUT",    "/pause"                    },
-    {"resume",  "PUT",    "/resume"                   },
-    {"stop",    "PUT",    "/stop"                     },
-    {"delete",  "DELETE", ""                          },
+    {"status", "GET", "/status"},
+    {"config", "GET", "/config"},
+    {"restart", "POST", "/restart?includeTasks=true"},
+    {"pause", "PUT", "/pause"},
+    {"resume", "PUT", "/resume"},
+    {"stop", "PUT", "/stop"},
+    {"delete", "DELETE", ""},
 };
 
 /* Base URL of the connect role, by way of the console's status. */

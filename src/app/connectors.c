@@ -14,12 +14,8 @@ static const struct {
     int port;
     enum role_id role;
 } usual[] = {
-    {5432,  ROLE_postgres},
-    {9092,  ROLE_kafka   },
-    {29092, ROLE_kafka   },
-    {8081,  ROLE_registry},
-    {8083,  ROLE_connect },
-    {9000,  ROLE_s3      },
+    {5432, ROLE_postgres}, {9092, ROLE_kafka},   {29092, ROLE_kafka},
+    {8081, ROLE_registry}, {8083, ROLE_connect}, {9000, ROLE_s3},
 };
 
 static void locate(void *arg, struct connect_address *at)

@@ -370,19 +370,19 @@ static void stop_ingest(struct app *app)
 
 /* Connectors come last: they are pointed at the doors. Their runtime is there before its door is. */
 const struct part parts[] = {
-    {"network",    NO_ROLE,       start_net,          NULL,         stop_net       },
-    {"postgres",   ROLE_postgres, begin_postgres,     NULL,         stop_postgres  },
-    {"log",        NO_ROLE,       start_log,          NULL,         stop_log       },
-    {"objects",    NO_ROLE,       start_objects,      NULL,         stop_objects   },
-    {"lake",       NO_ROLE,       start_lake,         NULL,         stop_lake      },
-    {"kafka",      ROLE_kafka,    start_kafka,        NULL,         stop_kafka     },
-    {"registry",   ROLE_registry, start_registry,     NULL,         stop_registry  },
-    {"s3",         ROLE_s3,       start_s3,           NULL,         stop_s3        },
-    {"console",    ROLE_console,  start_console,      NULL,         stop_console   },
-    {"database",   NO_ROLE,       start_database,     NULL,         NULL           },
-    {"connectors", NO_ROLE,       connectors_start,   NULL,         connectors_stop},
-    {"connect",    ROLE_connect,  start_connect_door, NULL,         NULL           },
-    {"ingest",     ROLE_ingest,   start_ingest,       quiet_ingest, stop_ingest    },
-    {"project",    NO_ROLE,       connectors_apply,   NULL,         NULL           },
+    {"network", NO_ROLE, start_net, NULL, stop_net},
+    {"postgres", ROLE_postgres, begin_postgres, NULL, stop_postgres},
+    {"log", NO_ROLE, start_log, NULL, stop_log},
+    {"objects", NO_ROLE, start_objects, NULL, stop_objects},
+    {"lake", NO_ROLE, start_lake, NULL, stop_lake},
+    {"kafka", ROLE_kafka, start_kafka, NULL, stop_kafka},
+    {"registry", ROLE_registry, start_registry, NULL, stop_registry},
+    {"s3", ROLE_s3, start_s3, NULL, stop_s3},
+    {"console", ROLE_console, start_console, NULL, stop_console},
+    {"database", NO_ROLE, start_database, NULL, NULL},
+    {"connectors", NO_ROLE, connectors_start, NULL, connectors_stop},
+    {"connect", ROLE_connect, start_connect_door, NULL, NULL},
+    {"ingest", ROLE_ingest, start_ingest, quiet_ingest, stop_ingest},
+    {"project", NO_ROLE, connectors_apply, NULL, NULL},
 };
 const unsigned part_count = ARRAY_LEN(parts);

@@ -84,13 +84,7 @@ static bool entity(struct str name, uint32_t *out)
     static const struct {
         const char *name;
         uint32_t c;
-    } known[] = {
-        {"amp",  '&' },
-        {"lt",   '<' },
-        {"gt",   '>' },
-        {"quot", '"' },
-        {"apos", '\''}
-    };
+    } known[] = {{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos", '\''}};
 
     if (name.n > 0 && name.p[0] == '#')
         return numeric(name, out);

@@ -122,14 +122,7 @@ static bool parse_bytes(struct str text, int64_t *out)
     static const struct {
         const char *name;
         int shift;
-    } units[] = {
-        {"",    0 },
-        {"B",   0 },
-        {"KiB", 10},
-        {"MiB", 20},
-        {"GiB", 30},
-        {"TiB", 40}
-    };
+    } units[] = {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
     size_t digits = 0;
     struct str unit;
     int64_t n;

@@ -11,22 +11,22 @@ enum { TASKS_MAX = 64 };
 
 /* Keys that every connector has; the runtime itself acts on them. */
 const struct config_key common_keys[] = {
-    {"name",             CONFIG_STRING, NULL,   true,  CONFIG_HIGH,   "Globally unique name to use for this connector."    },
-    {"connector.class",  CONFIG_STRING, NULL,   true,  CONFIG_HIGH,   "Name of the class for this connector."              },
-    {"tasks.max",        CONFIG_INT,    "1",    false, CONFIG_HIGH,   "Maximum number of tasks to use for this connector." },
-    {"key.converter",    CONFIG_CLASS,  NULL,   false, CONFIG_LOW,    "Format of record keys on the topic."                },
-    {"value.converter",  CONFIG_CLASS,  NULL,   false, CONFIG_LOW,    "Format of record values on the topic."              },
-    {"transforms",       CONFIG_LIST,   "",     false, CONFIG_LOW,    "Aliases for the transformations to be applied."     },
-    {"predicates",       CONFIG_LIST,   "",     false, CONFIG_LOW,    "Aliases for the predicates used by transformations."},
+    {"name", CONFIG_STRING, NULL, true, CONFIG_HIGH, "Globally unique name to use for this connector."},
+    {"connector.class", CONFIG_STRING, NULL, true, CONFIG_HIGH, "Name of the class for this connector."},
+    {"tasks.max", CONFIG_INT, "1", false, CONFIG_HIGH, "Maximum number of tasks to use for this connector."},
+    {"key.converter", CONFIG_CLASS, NULL, false, CONFIG_LOW, "Format of record keys on the topic."},
+    {"value.converter", CONFIG_CLASS, NULL, false, CONFIG_LOW, "Format of record values on the topic."},
+    {"transforms", CONFIG_LIST, "", false, CONFIG_LOW, "Aliases for the transformations to be applied."},
+    {"predicates", CONFIG_LIST, "", false, CONFIG_LOW, "Aliases for the predicates used by transformations."},
     {"errors.tolerance", CONFIG_STRING, "none", false, CONFIG_MEDIUM,
-     "What to do about a record that cannot be used: none fails the task."                                                 },
+     "What to do about a record that cannot be used: none fails the task."},
 };
 const size_t common_key_count = sizeof common_keys / sizeof common_keys[0];
 
 const struct config_key sink_keys[] = {
-    {"topics",       CONFIG_LIST,   "", false, CONFIG_HIGH, "List of topics to consume, separated by commas."},
+    {"topics", CONFIG_LIST, "", false, CONFIG_HIGH, "List of topics to consume, separated by commas."},
     {"topics.regex", CONFIG_STRING, "", false, CONFIG_HIGH,
-     "Regular expression giving topics to consume, matched against the whole name."                          },
+     "Regular expression giving topics to consume, matched against the whole name."},
 };
 const size_t sink_key_count = sizeof sink_keys / sizeof sink_keys[0];
 

@@ -245,8 +245,8 @@ static bool check(const struct config *c, struct err *e)
 }
 
 static const struct config_key keys[] = {
-    {"count",  CONFIG_INT,    "5",  false, CONFIG_HIGH, "How many."},
-    {"colour", CONFIG_STRING, NULL, true,  CONFIG_HIGH, "Which."   },
+    {"count", CONFIG_INT, "5", false, CONFIG_HIGH, "How many."},
+    {"colour", CONFIG_STRING, NULL, true, CONFIG_HIGH, "Which."},
 };
 static const char *const source_names[] = {"test.Source", NULL}, *const sink_names[] = {"test.Sink", NULL};
 static const struct source_class source_ops = {.run = source_task};

@@ -179,10 +179,10 @@ static void topic_settings(struct task *t, struct log_settings *s)
         const char *key;
         int64_t *at;
     } numbers[] = {
-        {"topic.creation.default.retention.ms",    &s->retention_ms   },
+        {"topic.creation.default.retention.ms", &s->retention_ms},
         {"topic.creation.default.retention.bytes", &s->retention_bytes},
-        {"topic.creation.default.segment.bytes",   &s->segment_bytes  },
-        {"topic.creation.default.segment.ms",      &s->segment_ms     },
+        {"topic.creation.default.segment.bytes", &s->segment_bytes},
+        {"topic.creation.default.segment.ms", &s->segment_ms},
     };
 
     log_settings_default(t->connect->env.log, s);

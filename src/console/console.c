@@ -67,10 +67,10 @@ static void wrong_method(struct http_req *q)
 }
 
 static const struct console_endpoint endpoints[] = {
-    {"GET", "/api/status",   {.run = get_status}  },
+    {"GET", "/api/status", {.run = get_status}},
     {"GET", "/api/settings", {.run = get_settings}},
-    {"GET", "/metrics",      {.run = get_metrics} },
-    {"GET", "/health",       {.run = get_health}  },
+    {"GET", "/metrics", {.run = get_metrics}},
+    {"GET", "/health", {.run = get_health}},
 };
 
 /* The row of this path, and of this method when there is one. */

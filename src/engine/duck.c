@@ -89,14 +89,14 @@ static duckdb_error_type type_in(const char *message)
         const char *prefix;
         duckdb_error_type type;
     } rows[] = {
-        {"Permission Error",        DUCKDB_ERROR_PERMISSION       },
-        {"Catalog Error",           DUCKDB_ERROR_CATALOG          },
-        {"Not implemented Error",   DUCKDB_ERROR_NOT_IMPLEMENTED  },
+        {"Permission Error", DUCKDB_ERROR_PERMISSION},
+        {"Catalog Error", DUCKDB_ERROR_CATALOG},
+        {"Not implemented Error", DUCKDB_ERROR_NOT_IMPLEMENTED},
         {"Missing Extension Error", DUCKDB_ERROR_MISSING_EXTENSION},
-        {"IO Error",                DUCKDB_ERROR_IO               },
-        {"Out of Memory Error",     DUCKDB_ERROR_OUT_OF_MEMORY    },
-        {"INTERRUPT Error",         DUCKDB_ERROR_INTERRUPT        },
-        {"INTERNAL Error",          DUCKDB_ERROR_INTERNAL         },
+        {"IO Error", DUCKDB_ERROR_IO},
+        {"Out of Memory Error", DUCKDB_ERROR_OUT_OF_MEMORY},
+        {"INTERRUPT Error", DUCKDB_ERROR_INTERRUPT},
+        {"INTERNAL Error", DUCKDB_ERROR_INTERNAL},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (str_starts(str_of(message), str_of(rows[i].prefix)))

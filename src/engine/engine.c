@@ -82,12 +82,12 @@ static bool configure(struct engine *en, duckdb_config config, struct err *e)
     snprintf(memory, sizeof(memory), "%" PRId64 "B", en->memory_bytes);
     snprintf(threads, sizeof(threads), "%d", en->threads);
     const char *const rows[][2] = {
-        {"memory_limit",                 memory                          },
-        {"threads",                      threads                         },
-        {"temp_directory",               en->temp_dir ? en->temp_dir : ""},
-        {"autoinstall_known_extensions", "false"                         },
-        {"autoload_known_extensions",    "false"                         },
-        {"allocator_flush_threshold",    "8MB"                           }, // memory of a large query goes back to the system after it
+        {"memory_limit", memory},
+        {"threads", threads},
+        {"temp_directory", en->temp_dir ? en->temp_dir : ""},
+        {"autoinstall_known_extensions", "false"},
+        {"autoload_known_extensions", "false"},
+        {"allocator_flush_threshold", "8MB"}, // memory of a large query goes back to the system after it
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (duck.set_config(config, rows[i][0], rows[i][1]) != DuckDBSuccess)

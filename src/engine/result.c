@@ -98,25 +98,16 @@ static bool column_type_of(const struct value_type *t, enum column_type *out)
         duckdb_type from;
         enum column_type to;
     } rows[] = {
-        {DUCKDB_TYPE_BOOLEAN,      COLUMN_BOOL       },
-        {DUCKDB_TYPE_TINYINT,      COLUMN_I32        },
-        {DUCKDB_TYPE_SMALLINT,     COLUMN_I32        },
-        {DUCKDB_TYPE_INTEGER,      COLUMN_I32        },
-        {DUCKDB_TYPE_UTINYINT,     COLUMN_I32        },
-        {DUCKDB_TYPE_USMALLINT,    COLUMN_I32        },
-        {DUCKDB_TYPE_UINTEGER,     COLUMN_I64        },
-        {DUCKDB_TYPE_BIGINT,       COLUMN_I64        },
-        {DUCKDB_TYPE_FLOAT,        COLUMN_F32        },
-        {DUCKDB_TYPE_DOUBLE,       COLUMN_F64        },
-        {DUCKDB_TYPE_VARCHAR,      COLUMN_TEXT       },
-        {DUCKDB_TYPE_BLOB,         COLUMN_BYTES      },
-        {DUCKDB_TYPE_DECIMAL,      COLUMN_DECIMAL    },
-        {DUCKDB_TYPE_HUGEINT,      COLUMN_DECIMAL    },
-        {DUCKDB_TYPE_DATE,         COLUMN_DATE       },
-        {DUCKDB_TYPE_TIME,         COLUMN_TIME       },
-        {DUCKDB_TYPE_TIMESTAMP,    COLUMN_TIMESTAMP  },
-        {DUCKDB_TYPE_TIMESTAMP_TZ, COLUMN_TIMESTAMPTZ},
-        {DUCKDB_TYPE_UUID,         COLUMN_UUID       },
+        {DUCKDB_TYPE_BOOLEAN, COLUMN_BOOL},        {DUCKDB_TYPE_TINYINT, COLUMN_I32},
+        {DUCKDB_TYPE_SMALLINT, COLUMN_I32},        {DUCKDB_TYPE_INTEGER, COLUMN_I32},
+        {DUCKDB_TYPE_UTINYINT, COLUMN_I32},        {DUCKDB_TYPE_USMALLINT, COLUMN_I32},
+        {DUCKDB_TYPE_UINTEGER, COLUMN_I64},        {DUCKDB_TYPE_BIGINT, COLUMN_I64},
+        {DUCKDB_TYPE_FLOAT, COLUMN_F32},           {DUCKDB_TYPE_DOUBLE, COLUMN_F64},
+        {DUCKDB_TYPE_VARCHAR, COLUMN_TEXT},        {DUCKDB_TYPE_BLOB, COLUMN_BYTES},
+        {DUCKDB_TYPE_DECIMAL, COLUMN_DECIMAL},     {DUCKDB_TYPE_HUGEINT, COLUMN_DECIMAL},
+        {DUCKDB_TYPE_DATE, COLUMN_DATE},           {DUCKDB_TYPE_TIME, COLUMN_TIME},
+        {DUCKDB_TYPE_TIMESTAMP, COLUMN_TIMESTAMP}, {DUCKDB_TYPE_TIMESTAMP_TZ, COLUMN_TIMESTAMPTZ},
+        {DUCKDB_TYPE_UUID, COLUMN_UUID},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (rows[i].from == t->id) {

@@ -137,16 +137,10 @@ static bool reads_files(struct str function)
 /* FROM 's3://...' has no function that says how to read it: the key's end does. */
 static const char *reader_of(struct str url)
 {
-    static const char *const rows[][2] = {
-        {".parquet", "read_parquet"  },
-        {".csv",     "read_csv"      },
-        {".csv.gz",  "read_csv"      },
-        {".tsv",     "read_csv"      },
-        {".json",    "read_json_auto"},
-        {".jsonl",   "read_json_auto"},
-        {".ndjson",  "read_json_auto"},
-        {".json.gz", "read_json_auto"}
-    };
+    static const char *const rows[][2] = {{".parquet", "read_parquet"},  {".csv", "read_csv"},
+                                          {".csv.gz", "read_csv"},       {".tsv", "read_csv"},
+                                          {".json", "read_json_auto"},   {".jsonl", "read_json_auto"},
+                                          {".ndjson", "read_json_auto"}, {".json.gz", "read_json_auto"}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (str_ends(url, str_of(rows[i][0])))
             return rows[i][1];

@@ -283,11 +283,7 @@ static void put_interval(struct buf *out, duckdb_interval v)
     const struct {
         int32_t n;
         const char *unit;
-    } parts[] = {
-        {v.months / 12, "year" },
-        {v.months % 12, "month"},
-        {v.days,        "day"  }
-    };
+    } parts[] = {{v.months / 12, "year"}, {v.months % 12, "month"}, {v.days, "day"}};
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         if (parts[i].n) {
             buf_fmt(out, "%s%d %s%s", space, parts[i].n, parts[i].unit, parts[i].n == 1 ? "" : "s");

@@ -145,13 +145,10 @@ static const struct {
     const char *method, *path;
     struct http_route route;
 } ROUTES[] = {
-    {"POST", "/seed/full",    {.run = seed_full} },
-    {"POST", "/seed/start",   {.run = seed_start}},
-    {"POST", "/seed/stop",    {.run = seed_stop} },
-    {"GET",  "/status",       {.run = status}    },
-    {"GET",  "/health",       {.run = health}    },
-    {"GET",  "/docs",         {.run = docs}      },
-    {"GET",  "/openapi.json", {.run = openapi}   },
+    {"POST", "/seed/full", {.run = seed_full}}, {"POST", "/seed/start", {.run = seed_start}},
+    {"POST", "/seed/stop", {.run = seed_stop}}, {"GET", "/status", {.run = status}},
+    {"GET", "/health", {.run = health}},        {"GET", "/docs", {.run = docs}},
+    {"GET", "/openapi.json", {.run = openapi}},
 };
 
 static const struct http_route *head(struct http_req *q, void *arg)

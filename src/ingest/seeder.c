@@ -48,11 +48,11 @@ struct batch {
 static const struct {
     const char *name, *copy;
 } TABLES[5] = {
-    {"customers",   "COPY customers (id, full_name, email, address, city, country, created_at) FROM STDIN"},
-    {"products",    "COPY products (id, name, category, price, stock_quantity, created_at) FROM STDIN"    },
-    {"orders",      "COPY orders (id, customer_id, status, total, created_at) FROM STDIN"                 },
-    {"order_items", "COPY order_items (id, order_id, product_id, quantity, price_at_purchase) FROM STDIN" },
-    {"payments",    "COPY payments (id, order_id, payment_method, paid_at, amount, status) FROM STDIN"    },
+    {"customers", "COPY customers (id, full_name, email, address, city, country, created_at) FROM STDIN"},
+    {"products", "COPY products (id, name, category, price, stock_quantity, created_at) FROM STDIN"},
+    {"orders", "COPY orders (id, customer_id, status, total, created_at) FROM STDIN"},
+    {"order_items", "COPY order_items (id, order_id, product_id, quantity, price_at_purchase) FROM STDIN"},
+    {"payments", "COPY payments (id, order_id, payment_method, paid_at, amount, status) FROM STDIN"},
 };
 enum table { CUSTOMERS, PRODUCTS, ORDERS, ORDER_ITEMS, PAYMENTS };
 

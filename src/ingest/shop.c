@@ -19,31 +19,19 @@ static const char *const STREET[] = {"Lake Road",   "Mill Lane",    "Station Str
                                      "Pine Walk",   "Bridge Street"};
 static const struct {
     const char *city, *country;
-} PLACE[] = {
-    {"Zurich",       "Switzerland"},
-    {"Berlin",       "Germany"    },
-    {"Vienna",       "Austria"    },
-    {"Lyon",         "France"     },
-    {"Oslo",         "Norway"     },
-    {"Turin",        "Italy"      },
-    {"Porto",        "Portugal"   },
-    {"Utrecht",      "Netherlands"},
-    {"Aarhus",       "Denmark"    },
-    {"Krakow",       "Poland"     },
-    {"Galway",       "Ireland"    },
-    {"Malm\xc3\xb6", "Sweden"     }
-};
+} PLACE[] = {{"Zurich", "Switzerland"}, {"Berlin", "Germany"},      {"Vienna", "Austria"},
+             {"Lyon", "France"},        {"Oslo", "Norway"},         {"Turin", "Italy"},
+             {"Porto", "Portugal"},     {"Utrecht", "Netherlands"}, {"Aarhus", "Denmark"},
+             {"Krakow", "Poland"},      {"Galway", "Ireland"},      {"Malm\xc3\xb6", "Sweden"}};
 static const struct {
     const char *category;
     const char *things[4];
-} GOODS[] = {
-    {"electronics", {"Headphones", "Keyboard", "Power Bank", "Webcam"}},
-    {"books",       {"Novel", "Cookbook", "Atlas", "Biography"}       },
-    {"toys",        {"Puzzle", "Kite", "Building Set", "Plush Bear"}  },
-    {"clothing",    {"Jacket", "Scarf", "Sneakers", "Sweater"}        },
-    {"kitchen",     {"Kettle", "Pan", "Knife", "Teapot"}              },
-    {"sports",      {"Yoga Mat", "Football", "Tent", "Dumbbell"}      }
-};
+} GOODS[] = {{"electronics", {"Headphones", "Keyboard", "Power Bank", "Webcam"}},
+             {"books", {"Novel", "Cookbook", "Atlas", "Biography"}},
+             {"toys", {"Puzzle", "Kite", "Building Set", "Plush Bear"}},
+             {"clothing", {"Jacket", "Scarf", "Sneakers", "Sweater"}},
+             {"kitchen", {"Kettle", "Pan", "Knife", "Teapot"}},
+             {"sports", {"Yoga Mat", "Football", "Tent", "Dumbbell"}}};
 static const char *const STYLE[] = {"Classic", "Modern", "Compact", "Alpine",
                                     "Nordic",  "Little", "Grand",   "Everyday"};
 static const char *const METHOD[] = {"credit_card", "paypal", "bank_transfer"};

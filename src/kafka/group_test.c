@@ -83,16 +83,14 @@ static int32_t last_generation(void *arg, struct str group)
 
 static void begin(int64_t delay_ms)
 {
-    struct coord_options o = {
-        .io = {.now_ms = now_ms,
-               .wall_ms = now_ms,
-               .random_id = random_id,
-               .joined = joined,
-               .synced = synced,
-               .store = store,
-               .last_generation = last_generation},
-        .initial_delay_ms = delay_ms
-    };
+    struct coord_options o = {.io = {.now_ms = now_ms,
+                                     .wall_ms = now_ms,
+                                     .random_id = random_id,
+                                     .joined = joined,
+                                     .synced = synced,
+                                     .store = store,
+                                     .last_generation = last_generation},
+                              .initial_delay_ms = delay_ms};
 
     clock_ms = 1000000;
     ids = stores = 0;
@@ -129,8 +127,7 @@ static void join(struct call *w, struct how h)
 {
     struct k_join_group_req_protocol p[] = {
         {str_of(h.protocol ? h.protocol : "range"), str_of(h.says ? h.says : "s")},
-        {STR("sticky"),                             STR("s")                     }
-    };
+        {STR("sticky"), STR("s")}};
     struct k_join_group_req req = {.group = STR("g"),
                                    .session_timeout_ms = h.session_ms ? h.session_ms : 10000,
                                    .rebalance_timeout_ms = h.rebalance_ms ? h.rebalance_ms : 30000,

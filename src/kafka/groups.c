@@ -169,17 +169,15 @@ static void arm_first(void *arg)
 
 void kafka_groups_start(struct kafka *k)
 {
-    struct coord_options o = {
-        .io = {.arg = k,
-               .now_ms = now_ms,
-               .wall_ms = wall_ms,
-               .random_id = random_id,
-               .joined = joined,
-               .synced = synced,
-               .store = store,
-               .last_generation = last_generation},
-        .initial_delay_ms = k->initial_rebalance_ms
-    };
+    struct coord_options o = {.io = {.arg = k,
+                                     .now_ms = now_ms,
+                                     .wall_ms = wall_ms,
+                                     .random_id = random_id,
+                                     .joined = joined,
+                                     .synced = synced,
+                                     .store = store,
+                                     .last_generation = last_generation},
+                              .initial_delay_ms = k->initial_rebalance_ms};
     struct arena a = {0};
     struct str *names;
     size_t n;

@@ -452,13 +452,12 @@ TEST(topics_are_made_described_and_deleted)
     struct k_create_topics_req_config c = {STR("cleanup.policy"), STR("compact")},
                                       wrong = {STR("no.such"), STR("1")};
     struct k_create_topics_req_topic t[] = {
-        {.name = STR("made"), .partitions = 3, .replication = 1,    .configs = &c, .configs_n = 1},
-        {.name = STR("three"),     .partitions = 1,                    .replication = 3                   },
-        {.name = STR("a b"),   .partitions = 1,.replication = 1},
-        {.name = STR("none"),   .partitions = 0,                    .replication = 1                                       },
-        {.name = STR("odd"),   .partitions = 1,.replication = 1,.configs = &wrong, .configs_n = 1},
-        {.name = STR("any"),   .partitions = -1,   .replication = -1                                              }
-    };
+        {.name = STR("made"), .partitions = 3, .replication = 1, .configs = &c, .configs_n = 1},
+        {.name = STR("three"), .partitions = 1, .replication = 3},
+        {.name = STR("a b"), .partitions = 1, .replication = 1},
+        {.name = STR("none"), .partitions = 0, .replication = 1},
+        {.name = STR("odd"), .partitions = 1, .replication = 1, .configs = &wrong, .configs_n = 1},
+        {.name = STR("any"), .partitions = -1, .replication = -1}};
     struct k_create_topics_req req = {.topics = t, .topics_n = ARRAY_LEN(t)};
     struct k_create_topics_res res;
     int fd;

@@ -19,13 +19,13 @@ enum {
 }; // what the decoder fills before the table's columns
 
 const struct column change_columns[CHANGE_META] = {
-    [CHANGE_OP] = {.name = {"_op", 3},         .type = COLUMN_TEXT       },
-    [CHANGE_LSN] = {.name = {"_lsn", 4},        .type = COLUMN_I64        },
-    [CHANGE_TX] = {.name = {"_tx_id", 6},      .type = COLUMN_I64        },
-    [CHANGE_TS] = {.name = {"_ts", 3},         .type = COLUMN_TIMESTAMPTZ},
-    [CHANGE_PARTITION] = {.name = {"_partition", 10}, .type = COLUMN_I32        },
-    [CHANGE_OFFSET] = {.name = {"_offset", 7},     .type = COLUMN_I64        },
-    [CHANGE_SNAPSHOT] = {.name = {"_snapshot", 9},   .type = COLUMN_BOOL       },
+    [CHANGE_OP] = {.name = {"_op", 3}, .type = COLUMN_TEXT},
+    [CHANGE_LSN] = {.name = {"_lsn", 4}, .type = COLUMN_I64},
+    [CHANGE_TX] = {.name = {"_tx_id", 6}, .type = COLUMN_I64},
+    [CHANGE_TS] = {.name = {"_ts", 3}, .type = COLUMN_TIMESTAMPTZ},
+    [CHANGE_PARTITION] = {.name = {"_partition", 10}, .type = COLUMN_I32},
+    [CHANGE_OFFSET] = {.name = {"_offset", 7}, .type = COLUMN_I64},
+    [CHANGE_SNAPSHOT] = {.name = {"_snapshot", 9}, .type = COLUMN_BOOL},
 };
 
 /* A writer's schema, as decoders for values and for keys. */
@@ -190,10 +190,10 @@ struct changes *changes_new(const struct changes_options *o)
     struct arena *a = &d->arena;
     d->refs = 1;
     static const struct column raw[RAW_META] = {
-        [RAW_OP] = {.name = {"op", 2},       .type = COLUMN_TEXT},
-        [RAW_LSN] = {.name = {"lsn", 3},      .type = COLUMN_I64 },
-        [RAW_TX] = {.name = {"tx", 2},       .type = COLUMN_I64 },
-        [RAW_TS] = {.name = {"ts", 2},       .type = COLUMN_I64 },
+        [RAW_OP] = {.name = {"op", 2}, .type = COLUMN_TEXT},
+        [RAW_LSN] = {.name = {"lsn", 3}, .type = COLUMN_I64},
+        [RAW_TX] = {.name = {"tx", 2}, .type = COLUMN_I64},
+        [RAW_TS] = {.name = {"ts", 2}, .type = COLUMN_I64},
         [RAW_SNAPSHOT] = {.name = {"snapshot", 8}, .type = COLUMN_TEXT},
     };
     d->schemas = o->schemas;

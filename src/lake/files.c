@@ -238,10 +238,7 @@ struct positions { // a source of one column: the rows of a set
     struct arena a;
     struct columns c;
 };
-static const struct column position_column = {
-    .name = {"pos", 3},
-      .type = COLUMN_I64
-};
+static const struct column position_column = {.name = {"pos", 3}, .type = COLUMN_I64};
 enum { POSITIONS_AT_ONCE = 4096 };
 
 static void *positions_open(void *arg)
@@ -279,7 +276,7 @@ bool file_write_deletes(struct lake *l, struct session *s, const struct data_fil
 {
     struct ice_field fields[] = {
         {DELETE_PATH_ID, {.name = STR("file_path"), .type = COLUMN_TEXT, .required = true}},
-        {DELETE_POS_ID,  {.name = STR("pos"), .type = COLUMN_I64, .required = true}       },
+        {DELETE_POS_ID, {.name = STR("pos"), .type = COLUMN_I64, .required = true}},
     };
     struct ice_schema schema = {.fields = fields, .count = 2};
     struct engine_source src = {.like = &position_column,

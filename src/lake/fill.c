@@ -46,10 +46,8 @@ struct need_cursor {
     struct columns c;
     size_t at;
 };
-static const struct column need_columns[] = {
-    {.name = {"n", 1},   .type = COLUMN_I64},
-    {.name = {"pos", 3}, .type = COLUMN_I64}
-};
+static const struct column need_columns[] = {{.name = {"n", 1}, .type = COLUMN_I64},
+                                             {.name = {"pos", 3}, .type = COLUMN_I64}};
 enum { NEEDS_AT_ONCE = 2048 };
 
 static void *needs_open(void *arg)

@@ -34,18 +34,10 @@ static const struct {
     const char *name;
     enum column_type type;
 } type_names[] = {
-    {"boolean",     COLUMN_BOOL       },
-    {"int",         COLUMN_I32        },
-    {"long",        COLUMN_I64        },
-    {"float",       COLUMN_F32        },
-    {"double",      COLUMN_F64        },
-    {"string",      COLUMN_TEXT       },
-    {"binary",      COLUMN_BYTES      },
-    {"date",        COLUMN_DATE       },
-    {"time",        COLUMN_TIME       },
-    {"timestamp",   COLUMN_TIMESTAMP  },
-    {"uuid",        COLUMN_UUID       },
-    {"timestamptz", COLUMN_TIMESTAMPTZ},
+    {"boolean", COLUMN_BOOL},        {"int", COLUMN_I32},    {"long", COLUMN_I64},
+    {"float", COLUMN_F32},           {"double", COLUMN_F64}, {"string", COLUMN_TEXT},
+    {"binary", COLUMN_BYTES},        {"date", COLUMN_DATE},  {"time", COLUMN_TIME},
+    {"timestamp", COLUMN_TIMESTAMP}, {"uuid", COLUMN_UUID},  {"timestamptz", COLUMN_TIMESTAMPTZ},
 };
 
 void ice_type_text(const struct column *c, struct buf *out)

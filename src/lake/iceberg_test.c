@@ -6,8 +6,8 @@
 #include "lake/manifest.h"
 
 static struct ice_field fields[] = {
-    {1, {.name = {"id", sizeof("id") - 1}, .type = COLUMN_I64, .required = true}                     },
-    {2, {.name = {"na\"me", sizeof("na\"me") - 1}, .type = COLUMN_TEXT}                              },
+    {1, {.name = {"id", sizeof("id") - 1}, .type = COLUMN_I64, .required = true}},
+    {2, {.name = {"na\"me", sizeof("na\"me") - 1}, .type = COLUMN_TEXT}},
     {5, {.name = {"price", sizeof("price") - 1}, .type = COLUMN_DECIMAL, .precision = 10, .scale = 2}},
 };
 static int keys[] = {1};
@@ -163,8 +163,8 @@ TEST(a_manifest_reads_as_it_was_written)
     struct buf b = buf_make(MIB);
     const uint8_t sync[16] = {1, 2, 3};
     struct ice_metric metrics[] = {
-        {.id = 1,                   .size = 100, .values = 7, .nulls = 0, .lower = STR("\1\0\0\0"), .upper = STR("\7\0\0\0")},
-        {.id = 2, .size = -1,            .values = 7,                 .nulls = 7                },
+        {.id = 1, .size = 100, .values = 7, .nulls = 0, .lower = STR("\1\0\0\0"), .upper = STR("\7\0\0\0")},
+        {.id = 2, .size = -1, .values = 7, .nulls = 7},
     };
     struct ice_entry in[] =
         {
@@ -177,7 +177,7 @@ TEST(a_manifest_reads_as_it_was_written)
                       .rows = 7,
                       .size_bytes = 1234,
                       .metrics = metrics,
-                      .metric_count = 2}                    },
+                      .metric_count = 2}},
             {.status = ICE_DELETED,
              .snapshot_id = 98,
              .sequence = 5,
@@ -188,7 +188,7 @@ TEST(a_manifest_reads_as_it_was_written)
                       .rows = 1,
                       .size_bytes = 9,
                       .referenced = STR("s3://b/d.parquet")}},
-    },
+        },
                      *out;
     size_t n;
     struct manifest_head h = {.schema_json = STR("{}"), .content = ICE_DATA, .sync = sync};
@@ -205,21 +205,18 @@ TEST(a_manifest_reads_as_it_was_written)
     OK(out[1].file.content == ICE_POSITION_DELETES && !out[0].file.referenced.p);
 
     buf_reset(&b);
-    struct ice_manifest list_in[] =
-        {
-            {.path = STR("s3://b/m.avro"),
-             .length = 77,
-             .content = ICE_POSITION_DELETES,
-             .sequence = 6,
-             .min_sequence = 5,
-             .added_snapshot = 99,
-             .added_files = 1,
-             .existing_files = 2,
-             .deleted_files = 3,
-             .added_rows = 4,
-             .existing_rows = 5,
-             .deleted_rows = 6}
-    },
+    struct ice_manifest list_in[] = {{.path = STR("s3://b/m.avro"),
+                                      .length = 77,
+                                      .content = ICE_POSITION_DELETES,
+                                      .sequence = 6,
+                                      .min_sequence = 5,
+                                      .added_snapshot = 99,
+                                      .added_files = 1,
+                                      .existing_files = 2,
+                                      .deleted_files = 3,
+                                      .added_rows = 4,
+                                      .existing_rows = 5,
+                                      .deleted_rows = 6}},
                         *list;
     struct manifest_list_head lh = {.snapshot_id = 99, .parent = -1, .sequence = 6, .sync = sync};
     OK(manifest_list_write(&lh, list_in, 1, &b, &e));

@@ -81,7 +81,7 @@ void run_unref(struct key_run *r)
 static void entry_get(const uint8_t *p, struct key_entry *out)
 {
     *out = (struct key_entry){
-        .key = {be_get64(p),      be_get64(p + 8) },
+        .key = {be_get64(p), be_get64(p + 8)},
         .at = {be_get32(p + 16), be_get32(p + 20)},
     };
 }

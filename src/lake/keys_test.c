@@ -28,9 +28,7 @@ static struct keys *with(struct keys *k, uint32_t file, uint32_t from, uint32_t 
     struct keys *next = NULL;
     struct key_entry *entries = MEM_ARRAY(struct key_entry, to - from + 1);
     for (uint32_t i = from; i < to; i++)
-        entries[i - from] = (struct key_entry){
-            .key = fp(k, i), .at = {file, i - from}
-        };
+        entries[i - from] = (struct key_entry){.key = fp(k, i), .at = {file, i - from}};
     struct key_add add = {
         .entries = entries, .count = to - from, .next_file = file + 1, .live = live, .arg = arg};
     if (!keys_add(k, &add, &next, &e))
@@ -139,9 +137,7 @@ TEST(a_saved_state_opens_again)
     char dir[TEMPDIR_MAX];
     struct err e;
     struct arena a = {0};
-    struct key_file mine[] = {
-        {7, STR("s3://b/it's.parquet")}
-    };
+    struct key_file mine[] = {{7, STR("s3://b/it's.parquet")}};
     struct keys_saved saved;
     size_t n;
     uint64_t sum;

@@ -134,12 +134,12 @@ bool manifest_write(const struct manifest_head *h, const struct ice_entry *entri
         put_file(&rows, &entries[i].file);
     }
     const struct avro_file_meta meta[] = {
-        {STR("schema"),            h->schema_json                                       },
-        {STR("schema-id"),         str_of(id)                                           },
-        {STR("partition-spec"),    STR("[]")                                            },
-        {STR("partition-spec-id"), STR("0")                                             },
-        {STR("format-version"),    STR("2")                                             },
-        {STR("content"),           h->content == ICE_DATA ? STR("data") : STR("deletes")},
+        {STR("schema"), h->schema_json},
+        {STR("schema-id"), str_of(id)},
+        {STR("partition-spec"), STR("[]")},
+        {STR("partition-spec-id"), STR("0")},
+        {STR("format-version"), STR("2")},
+        {STR("content"), h->content == ICE_DATA ? STR("data") : STR("deletes")},
     };
     struct container_head head = {
         .schema = MANIFEST_SCHEMA, .meta = meta, .meta_count = ARRAY_LEN(meta), .sync = h->sync};
@@ -170,10 +170,10 @@ bool manifest_list_write(const struct manifest_list_head *h, const struct ice_ma
         put_null(&rows);    // key_metadata
     }
     const struct avro_file_meta meta[] = {
-        {STR("snapshot-id"),        str_of(id)      },
-        {STR("parent-snapshot-id"), str_of(parent)  },
-        {STR("sequence-number"),    str_of(sequence)},
-        {STR("format-version"),     STR("2")        },
+        {STR("snapshot-id"), str_of(id)},
+        {STR("parent-snapshot-id"), str_of(parent)},
+        {STR("sequence-number"), str_of(sequence)},
+        {STR("format-version"), STR("2")},
     };
     struct container_head head = {
         .schema = MANIFEST_LIST_SCHEMA, .meta = meta, .meta_count = ARRAY_LEN(meta), .sync = h->sync};

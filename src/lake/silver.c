@@ -232,9 +232,8 @@ static bool add_keys(struct lake_feed *f, const struct silver_work *w, struct ch
         add.entries = MEM_ARRAY(struct key_entry, (size_t)c->added[0].data->entry.file.rows + 1);
         for (size_t k = 0; k < f->chunk_count; k++)
             for (size_t i = 0; i < w->picked[k]; i++, n++)
-                add.entries[n] = (struct key_entry){
-                    .key = f->chunks[k]->key[w->pick[k][i]], .at = {number, (uint32_t)n}
-                };
+                add.entries[n] =
+                    (struct key_entry){.key = f->chunks[k]->key[w->pick[k][i]], .at = {number, (uint32_t)n}};
         assert(n == (size_t)c->added[0].data->entry.file.rows);
     }
     add.count = n;

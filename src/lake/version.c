@@ -368,9 +368,8 @@ bool keys_of_file(struct version *v, struct session *s, const struct data_file *
         arena_reset(&a);
         ok = result_columns(r, &a, &c, e);
         for (size_t i = 0; ok && i < rows && n < room; i++, n++)
-            (*entries)[n] = (struct key_entry){
-                .key = changes_key(secret, &c, i), .at = {f->number, (uint32_t)n}
-            };
+            (*entries)[n] =
+                (struct key_entry){.key = changes_key(secret, &c, i), .at = {f->number, (uint32_t)n}};
     }
     *count = n;
     result_free(r);

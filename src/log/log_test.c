@@ -157,10 +157,7 @@ TEST(parts_may_stand_alone)
     struct testlog t = {0};
     struct waits w = {0};
     struct log_part_write p[3] = {
-        {.topic = STR("a")},
-        {                 .topic = STR("none")                },
-        { .topic = STR("a"),                 .partition = 1}
-    };
+        {.topic = STR("a")}, {.topic = STR("none")}, {.topic = STR("a"), .partition = 1}};
 
     mutex_init(&w.lock);
     cond_init(&w.cond);

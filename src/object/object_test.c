@@ -231,11 +231,7 @@ TEST(pages_join_up)
 
 TEST(many_are_deleted_at_once)
 {
-    static const struct str keys[] = {
-        {"a",    1},
-        {"b",    1},
-        {"none", 4}
-    };
+    static const struct str keys[] = {{"a", 1}, {"b", 1}, {"none", 4}};
     struct blobs *b = fresh();
     struct err each[3];
 

@@ -258,9 +258,7 @@ static bool remote_get_open(struct blobs *b, struct str bucket, struct str key, 
 static bool load_window(struct remote_get *g, size_t n, int64_t at, struct err *e)
 {
     int64_t want = n < REMOTE_WINDOW ? REMOTE_WINDOW : (int64_t)n;
-    struct fetch_header headers[2] = {
-        {"If-Match", g->etag}
-    };
+    struct fetch_header headers[2] = {{"If-Match", g->etag}};
     struct remote_ask q = {.method = "GET",
                            .bucket = g->bucket,
                            .key = g->key,

@@ -46,10 +46,7 @@ static void end(void)
 static struct fetch_answer ask_as(const char *method, const char *path, const char *body, const char *type,
                                   const char *accept)
 {
-    struct fetch_header headers[] = {
-        {"Accept",       accept},
-        {"Content-Type", type  }
-    };
+    struct fetch_header headers[] = {{"Accept", accept}, {"Content-Type", type}};
     struct fetch f = {
         .method = method, .headers = headers, .header_count = type ? 2 : 1, .body = str_of(body)};
     struct fetch_answer a = {0};

@@ -11,12 +11,9 @@ static const struct {
     const char *header;
     size_t size; // bytes of the value
 } kinds[CHECKSUM_KINDS] = {
-  // by enum checksum_kind
-    {"x-amz-checksum-crc32",     4 },
-    {"x-amz-checksum-crc32c",    4 },
-    {"x-amz-checksum-crc64nvme", 8 },
-    {"x-amz-checksum-sha1",      20},
-    {"x-amz-checksum-sha256",    32},
+    // by enum checksum_kind
+    {"x-amz-checksum-crc32", 4}, {"x-amz-checksum-crc32c", 4},  {"x-amz-checksum-crc64nvme", 8},
+    {"x-amz-checksum-sha1", 20}, {"x-amz-checksum-sha256", 32},
 };
 
 const char *checksum_header(enum checksum_kind k)

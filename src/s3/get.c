@@ -8,12 +8,12 @@
 static const struct {
     const char *param, *header;
 } overrides[] = {
-    {"response-content-type",        "content-type"       },
-    {"response-content-language",    "content-language"   },
-    {"response-expires",             "expires"            },
-    {"response-cache-control",       "cache-control"      },
+    {"response-content-type", "content-type"},
+    {"response-content-language", "content-language"},
+    {"response-expires", "expires"},
+    {"response-cache-control", "cache-control"},
     {"response-content-disposition", "content-disposition"},
-    {"response-content-encoding",    "content-encoding"   },
+    {"response-content-encoding", "content-encoding"},
 };
 
 static struct str override_of(struct s3_req *r, struct str header)

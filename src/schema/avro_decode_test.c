@@ -320,19 +320,11 @@ TEST(types_can_be_told)
         "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"i\",\"type\":\"int\"},"
         "{\"name\":\"f\",\"type\":[\"null\",\"float\"]},{\"name\":\"d\",\"type\":{\"type\":\"bytes\","
         "\"logicalType\":\"decimal\",\"precision\":4,\"scale\":2}},{\"name\":\"s\",\"type\":\"string\"}]}");
-    struct column as[] = {
-        {.type = COLUMN_I64},
-        {.type = COLUMN_F64, .required = true},
-        {.type = COLUMN_DECIMAL,                  .precision = 10, .scale = 2},
-        {.type = COLUMN_DATE}
-    };
-    struct avro_want wants[] = {
-        {"i",  &as[0]},
-        {"f",  &as[1]},
-        {"d",  &as[2]},
-        {NULL, &as[3]},
-        {NULL, NULL  }
-    };
+    struct column as[] = {{.type = COLUMN_I64},
+                          {.type = COLUMN_F64, .required = true},
+                          {.type = COLUMN_DECIMAL, .precision = 10, .scale = 2},
+                          {.type = COLUMN_DATE}};
+    struct avro_want wants[] = {{"i", &as[0]}, {"f", &as[1]}, {"d", &as[2]}, {NULL, &as[3]}, {NULL, NULL}};
     struct avro_decoder *d;
     struct columns c;
     struct column col;

@@ -18,10 +18,7 @@ static const char small_schema[] =
 /* The 50 records of make_avro.py: n, and n times x. */
 static bool holds_small(struct str bytes, size_t blocks)
 {
-    struct avro_want wants[] = {
-        {"n", NULL},
-        {"s", NULL}
-    };
+    struct avro_want wants[] = {{"n", NULL}, {"s", NULL}};
     struct avro_file f;
     struct avro *s;
     struct avro_decoder *d;

@@ -6,19 +6,19 @@ static const struct {
     size_t width;
     const char *name;
 } types[] = {
-    [COLUMN_BOOL] = {sizeof(bool),       "BOOLEAN"    },
-    [COLUMN_I32] = {sizeof(int32_t),    "INTEGER"    },
-    [COLUMN_I64] = {sizeof(int64_t),    "BIGINT"     },
-    [COLUMN_F32] = {sizeof(float),      "REAL"       },
-    [COLUMN_F64] = {sizeof(double),     "DOUBLE"     },
-    [COLUMN_TEXT] = {sizeof(struct str), "VARCHAR"    },
-    [COLUMN_BYTES] = {sizeof(struct str), "BLOB"       },
-    [COLUMN_DECIMAL] = {sizeof(i128),       "DECIMAL"    },
-    [COLUMN_DATE] = {sizeof(int32_t),    "DATE"       },
-    [COLUMN_TIME] = {sizeof(int64_t),    "TIME"       },
-    [COLUMN_TIMESTAMP] = {sizeof(int64_t),    "TIMESTAMP"  },
-    [COLUMN_TIMESTAMPTZ] = {sizeof(int64_t),    "TIMESTAMPTZ"},
-    [COLUMN_UUID] = {sizeof(struct str), "UUID"       },
+    [COLUMN_BOOL] = {sizeof(bool), "BOOLEAN"},
+    [COLUMN_I32] = {sizeof(int32_t), "INTEGER"},
+    [COLUMN_I64] = {sizeof(int64_t), "BIGINT"},
+    [COLUMN_F32] = {sizeof(float), "REAL"},
+    [COLUMN_F64] = {sizeof(double), "DOUBLE"},
+    [COLUMN_TEXT] = {sizeof(struct str), "VARCHAR"},
+    [COLUMN_BYTES] = {sizeof(struct str), "BLOB"},
+    [COLUMN_DECIMAL] = {sizeof(i128), "DECIMAL"},
+    [COLUMN_DATE] = {sizeof(int32_t), "DATE"},
+    [COLUMN_TIME] = {sizeof(int64_t), "TIME"},
+    [COLUMN_TIMESTAMP] = {sizeof(int64_t), "TIMESTAMP"},
+    [COLUMN_TIMESTAMPTZ] = {sizeof(int64_t), "TIMESTAMPTZ"},
+    [COLUMN_UUID] = {sizeof(struct str), "UUID"},
 };
 
 size_t column_width(enum column_type t)

@@ -111,17 +111,17 @@ TEST(levels_decide)
         const char *first, *second;
         int code;
     } cases[] = {
-        {SCHEMA_NONE,     REC(A),        REC(A "," B),  SCHEMA_OK          },
-        {SCHEMA_NONE,     REC(A),        "\"string\"",  SCHEMA_OK          },
-        {SCHEMA_BACKWARD, REC(A),        REC(A "," B0), SCHEMA_OK          },
-        {SCHEMA_BACKWARD, REC(A),        REC(A "," B),  SCHEMA_INCOMPATIBLE},
-        {SCHEMA_BACKWARD, REC(A "," B),  REC(A),        SCHEMA_OK          },
-        {SCHEMA_FORWARD,  REC(A),        REC(A "," B),  SCHEMA_OK          },
-        {SCHEMA_FORWARD,  REC(A "," B),  REC(A),        SCHEMA_INCOMPATIBLE},
-        {SCHEMA_FORWARD,  REC(A "," B0), REC(A),        SCHEMA_OK          },
-        {SCHEMA_FULL,     REC(A),        REC(A "," B0), SCHEMA_OK          },
-        {SCHEMA_FULL,     REC(A),        REC(A "," B),  SCHEMA_INCOMPATIBLE},
-        {SCHEMA_FULL,     REC(A "," B),  REC(A),        SCHEMA_INCOMPATIBLE},
+        {SCHEMA_NONE, REC(A), REC(A "," B), SCHEMA_OK},
+        {SCHEMA_NONE, REC(A), "\"string\"", SCHEMA_OK},
+        {SCHEMA_BACKWARD, REC(A), REC(A "," B0), SCHEMA_OK},
+        {SCHEMA_BACKWARD, REC(A), REC(A "," B), SCHEMA_INCOMPATIBLE},
+        {SCHEMA_BACKWARD, REC(A "," B), REC(A), SCHEMA_OK},
+        {SCHEMA_FORWARD, REC(A), REC(A "," B), SCHEMA_OK},
+        {SCHEMA_FORWARD, REC(A "," B), REC(A), SCHEMA_INCOMPATIBLE},
+        {SCHEMA_FORWARD, REC(A "," B0), REC(A), SCHEMA_OK},
+        {SCHEMA_FULL, REC(A), REC(A "," B0), SCHEMA_OK},
+        {SCHEMA_FULL, REC(A), REC(A "," B), SCHEMA_INCOMPATIBLE},
+        {SCHEMA_FULL, REC(A "," B), REC(A), SCHEMA_INCOMPATIBLE},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -142,10 +142,9 @@ TEST(transitive_levels_look_at_all)
                                    far[] = {SCHEMA_BACKWARD_TRANSITIVE, SCHEMA_FORWARD_TRANSITIVE};
     /* The third fits the second, not the first: a was an int without default, came as a string with one. */
     static const char *const three[2][3] = {
-        {REC("{\"name\":\"a\",\"type\":\"string\"}"),                  REC(B0),
-         REC("{\"name\":\"a\",\"type\":\"int\",\"default\":1}")                       },
-        {REC("{\"name\":\"a\",\"type\":\"string\",\"default\":\"\"}"), REC(B0), REC(A)}
-    };
+        {REC("{\"name\":\"a\",\"type\":\"string\"}"), REC(B0),
+         REC("{\"name\":\"a\",\"type\":\"int\",\"default\":1}")},
+        {REC("{\"name\":\"a\",\"type\":\"string\",\"default\":\"\"}"), REC(B0), REC(A)}};
 
     for (int k = 0; k < 2; k++) {
         for (int transitive = 0; transitive < 2; transitive++) {

@@ -8,9 +8,9 @@
 void feed_init(struct feed *f)
 {
     static const struct column like[] = {
-        {.name = {"key", 3},  .type = COLUMN_TEXT},
-        {.name = {"sum", 3},  .type = COLUMN_I64 },
-        {.name = {"pos", 3},  .type = COLUMN_I64 },
+        {.name = {"key", 3}, .type = COLUMN_TEXT},
+        {.name = {"sum", 3}, .type = COLUMN_I64},
+        {.name = {"pos", 3}, .type = COLUMN_I64},
         {.name = {"gone", 4}, .type = COLUMN_BOOL},
     };
 

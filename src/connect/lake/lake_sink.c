@@ -35,10 +35,10 @@ struct sink {
 };
 
 static const struct config_key keys[] = {
-    {"commit.interval.ms", CONFIG_LONG, "5000",     false, CONFIG_HIGH,
+    {"commit.interval.ms", CONFIG_LONG, "5000", false, CONFIG_HIGH,
      "How far the tables may be behind the topics. Queries through tarn see the topics' newest records in "
-     "any case."                                             },
-    {"commit.bytes",       CONFIG_LONG, "67108864", false, CONFIG_MEDIUM,
+     "any case."},
+    {"commit.bytes", CONFIG_LONG, "67108864", false, CONFIG_MEDIUM,
      "Bytes of records after which a commit is made at once."},
 };
 

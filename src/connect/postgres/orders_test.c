@@ -27,10 +27,10 @@ static struct pg_table *orders(const struct pg_settings *s)
 {
     static struct column_facts columns[] = {
         {.type = {.oid = 23, .modifier = -1}, .declared = 23, .not_null = true},
-        {.type = {.oid = 23, .modifier = -1},                                   .declared = 23,               .not_null = true},
-        {.type = {.oid = 25, .modifier = -1},                   .declared = 25                  },
-        {.type = {.oid = 1700, .modifier = (10 << 16 | 2) + 4},   .declared = 1700},
-        {.type = {.oid = 1114, .modifier = -1},                 .declared = 1114                                },
+        {.type = {.oid = 23, .modifier = -1}, .declared = 23, .not_null = true},
+        {.type = {.oid = 25, .modifier = -1}, .declared = 25},
+        {.type = {.oid = 1700, .modifier = (10 << 16 | 2) + 4}, .declared = 1700},
+        {.type = {.oid = 1114, .modifier = -1}, .declared = 1114},
     };
     static struct str key;
     struct table_facts f = {

@@ -37,9 +37,9 @@ static const struct column_facts columns[] = {
      .declared = 1700,
      .not_null = true,
      .expression = {"1.28", 4}},
-    {.name = {"small", 5}, .type = {.oid = 21, .modifier = -1},                                        .declared = 21                                    },
-    {.name = {"at", 2},                         .type = {.oid = 1114, .modifier = -1},                                                .declared = 1114,.expression = {"now()", 5}                                                                                                  },
-    {.name = {"where", 5},                         .type = {.oid = 600, .modifier = -1},                                             .declared = 600},
+    {.name = {"small", 5}, .type = {.oid = 21, .modifier = -1}, .declared = 21},
+    {.name = {"at", 2}, .type = {.oid = 1114, .modifier = -1}, .declared = 1114, .expression = {"now()", 5}},
+    {.name = {"where", 5}, .type = {.oid = 600, .modifier = -1}, .declared = 600},
     {.name = {"mood", 4},
      .type = {.oid = 99999, .modifier = -1, .labels = {"sad,happy", 9}},
      .declared = 99999,
@@ -48,7 +48,7 @@ static const struct column_facts columns[] = {
 
 static struct pg_settings settings = {
     .database = "shopdb",
-    .prefix = {"shop",                         4 },
+    .prefix = {"shop", 4},
     .placeholder = {"__debezium_unavailable_value", 28},
     .nulls_stay = true,
 };
@@ -134,8 +134,7 @@ TEST(events_are_avro_to_the_byte)
         .table = t,
         .after = &row,
         .now_us = 2000000,
-        .source = {.ts_us = 1000000, .snapshot = "false", .last_commit = 7, .lsn = 9, .xid = 5}
-    };
+        .source = {.ts_us = 1000000, .snapshot = "false", .last_commit = 7, .lsn = 9, .xid = 5}};
     struct events x;
     struct err e;
     struct buf b = buf_make(1 << 16);
@@ -181,9 +180,7 @@ TEST(what_is_not_known_of_an_old_row_is_filled)
     struct pg_table *t;
     struct pgout_cell cells[6] = {text("1")};
     struct pgout_row row = {cells, ARRAY_LEN(cells)};
-    struct event ev = {
-        .op = 'd', .before = &row, .source = {.snapshot = "false", .xid = -1}
-    };
+    struct event ev = {.op = 'd', .before = &row, .source = {.snapshot = "false", .xid = -1}};
     struct events x;
     struct err e;
 

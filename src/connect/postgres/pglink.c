@@ -81,9 +81,9 @@ bool pglink_err(struct link *l, const PGresult *r, const char *what, struct err 
 bool pglink_wait(struct link *l, bool for_write, int other_fd, int timeout_ms, struct err *e)
 {
     struct pollfd p[3] = {
-        {.fd = PQsocket(l->conn),     .events = (short)(POLLIN | (for_write ? POLLOUT : 0))},
-        {.fd = task_wake_fd(l->task), .events = POLLIN                                     },
-        {.fd = other_fd,              .events = POLLIN                                     },
+        {.fd = PQsocket(l->conn), .events = (short)(POLLIN | (for_write ? POLLOUT : 0))},
+        {.fd = task_wake_fd(l->task), .events = POLLIN},
+        {.fd = other_fd, .events = POLLIN},
     };
 
     if (poll(p, other_fd >= 0 ? 3 : 2, timeout_ms) < 0 && errno != EINTR)
@@ -97,8 +97,8 @@ static bool finish_connect(struct link *l, struct err *e)
 
     while (want != PGRES_POLLING_OK) {
         struct pollfd p[2] = {
-            {.fd = PQsocket(l->conn),     .events = want == PGRES_POLLING_READING ? POLLIN : POLLOUT},
-            {.fd = task_wake_fd(l->task), .events = POLLIN                                          },
+            {.fd = PQsocket(l->conn), .events = want == PGRES_POLLING_READING ? POLLIN : POLLOUT},
+            {.fd = task_wake_fd(l->task), .events = POLLIN},
         };
         int n = poll(p, 2, CONNECT_MS);
 

@@ -134,22 +134,12 @@ static const struct shape snapshot = {
 };
 
 static const struct shape_field source_fields[] = {
-    {TEXT("version"),    &string    },
-    {TEXT("connector"),  &string    },
-    {TEXT("name"),       &string    },
-    {TEXT("ts_ms"),      &int64     },
-    {TEXT("snapshot"),   &snapshot  },
-    {TEXT("db"),         &string    },
-    {TEXT("sequence"),   &opt_string},
-    {TEXT("ts_us"),      &opt_int64 },
-    {TEXT("ts_ns"),      &opt_int64 },
-    {TEXT("schema"),     &string    },
-    {TEXT("table"),      &string    },
-    {TEXT("txId"),       &opt_int64 },
-    {TEXT("lsn"),        &opt_int64 },
-    {TEXT("xmin"),       &opt_int64 },
-    {TEXT("origin"),     &opt_string},
-    {TEXT("origin_lsn"), &opt_int64 },
+    {TEXT("version"), &string},       {TEXT("connector"), &string},  {TEXT("name"), &string},
+    {TEXT("ts_ms"), &int64},          {TEXT("snapshot"), &snapshot}, {TEXT("db"), &string},
+    {TEXT("sequence"), &opt_string},  {TEXT("ts_us"), &opt_int64},   {TEXT("ts_ns"), &opt_int64},
+    {TEXT("schema"), &string},        {TEXT("table"), &string},      {TEXT("txId"), &opt_int64},
+    {TEXT("lsn"), &opt_int64},        {TEXT("xmin"), &opt_int64},    {TEXT("origin"), &opt_string},
+    {TEXT("origin_lsn"), &opt_int64},
 };
 static const struct shape source = {
     .type = SHAPE_STRUCT,
@@ -159,9 +149,9 @@ static const struct shape source = {
     .field_count = ARRAY_LEN(source_fields),
 };
 static const struct shape_field block_fields[] = {
-    {TEXT("id"),                    &string},
-    {TEXT("total_order"),           &int64 },
-    {TEXT("data_collection_order"), &int64 },
+    {TEXT("id"), &string},
+    {TEXT("total_order"), &int64},
+    {TEXT("data_collection_order"), &int64},
 };
 static const struct shape transaction = {
     .type = SHAPE_STRUCT,

@@ -22,47 +22,43 @@ static const struct simple {
     enum conv conv;
     const char *logical;
 } simple[] = {
-    {16,   1000, CONV_BOOL,        NULL                            }, // bool
-    {18,   1002, CONV_TEXT,        NULL                            }, // "char"
-    {19,   0,    CONV_TEXT,        NULL                            }, // name
-    {20,   1016, CONV_INT64,       NULL                            }, // int8
-    {21,   1005, CONV_INT16,       NULL                            }, // int2
-    {23,   1007, CONV_INT32,       NULL                            }, // int4
-    {25,   1009, CONV_TEXT,        NULL                            }, // text
-    {26,   1028, CONV_INT64,       NULL                            }, // oid
-    {650,  651,  CONV_TEXT,        NULL                            }, // cidr
-    {700,  1021, CONV_FLOAT32,     NULL                            }, // float4
-    {701,  1022, CONV_FLOAT64,     NULL                            }, // float8
-    {774,  775,  CONV_TEXT,        NULL                            }, // macaddr8
-    {829,  1040, CONV_TEXT,        NULL                            }, // macaddr
-    {869,  1041, CONV_TEXT,        NULL                            }, // inet
-    {1042, 1014, CONV_TEXT,        NULL                            }, // bpchar
-    {1043, 1015, CONV_TEXT,        NULL                            }, // varchar
-    {3904, 3905, CONV_TEXT,        NULL                            }, // int4range
-    {3906, 3907, CONV_TEXT,        NULL                            }, // numrange
-    {3908, 3909, CONV_TEXT,        NULL                            }, // tsrange
-    {3910, 3911, CONV_TEXT,        NULL                            }, // tstzrange
-    {3912, 3913, CONV_TEXT,        NULL                            }, // daterange
-    {3926, 3927, CONV_TEXT,        NULL                            }, // int8range
-    {114,  199,  CONV_TEXT,        "io.debezium.data.Json"         },
-    {3802, 3807, CONV_TEXT,        "io.debezium.data.Json"         },
-    {142,  0,    CONV_TEXT,        "io.debezium.data.Xml"          },
-    {2950, 2951, CONV_TEXT,        "io.debezium.data.Uuid"         },
-    {3614, 0,    CONV_TEXT,        "io.debezium.data.Tsvector"     },
-    {1082, 1182, CONV_DATE,        "io.debezium.time.Date"         },
-    {1266, 1270, CONV_TIMETZ,      "io.debezium.time.ZonedTime"    },
-    {1186, 0,    CONV_INTERVAL_US, "io.debezium.time.MicroDuration"},
+    {16, 1000, CONV_BOOL, NULL},     // bool
+    {18, 1002, CONV_TEXT, NULL},     // "char"
+    {19, 0, CONV_TEXT, NULL},        // name
+    {20, 1016, CONV_INT64, NULL},    // int8
+    {21, 1005, CONV_INT16, NULL},    // int2
+    {23, 1007, CONV_INT32, NULL},    // int4
+    {25, 1009, CONV_TEXT, NULL},     // text
+    {26, 1028, CONV_INT64, NULL},    // oid
+    {650, 651, CONV_TEXT, NULL},     // cidr
+    {700, 1021, CONV_FLOAT32, NULL}, // float4
+    {701, 1022, CONV_FLOAT64, NULL}, // float8
+    {774, 775, CONV_TEXT, NULL},     // macaddr8
+    {829, 1040, CONV_TEXT, NULL},    // macaddr
+    {869, 1041, CONV_TEXT, NULL},    // inet
+    {1042, 1014, CONV_TEXT, NULL},   // bpchar
+    {1043, 1015, CONV_TEXT, NULL},   // varchar
+    {3904, 3905, CONV_TEXT, NULL},   // int4range
+    {3906, 3907, CONV_TEXT, NULL},   // numrange
+    {3908, 3909, CONV_TEXT, NULL},   // tsrange
+    {3910, 3911, CONV_TEXT, NULL},   // tstzrange
+    {3912, 3913, CONV_TEXT, NULL},   // daterange
+    {3926, 3927, CONV_TEXT, NULL},   // int8range
+    {114, 199, CONV_TEXT, "io.debezium.data.Json"},
+    {3802, 3807, CONV_TEXT, "io.debezium.data.Json"},
+    {142, 0, CONV_TEXT, "io.debezium.data.Xml"},
+    {2950, 2951, CONV_TEXT, "io.debezium.data.Uuid"},
+    {3614, 0, CONV_TEXT, "io.debezium.data.Tsvector"},
+    {1082, 1182, CONV_DATE, "io.debezium.time.Date"},
+    {1266, 1270, CONV_TIMETZ, "io.debezium.time.ZonedTime"},
+    {1186, 0, CONV_INTERVAL_US, "io.debezium.time.MicroDuration"},
 };
 
 /* Types whose mapping depends on the modifier or a mode, and their arrays. */
 static const struct {
     uint32_t oid, array;
 } modified[] = {
-    {OID_NUMERIC,     1231},
-    {OID_BYTEA,       1001},
-    {OID_TIME,        1183},
-    {OID_TIMESTAMP,   1115},
-    {OID_TIMESTAMPTZ, 1185},
+    {OID_NUMERIC, 1231}, {OID_BYTEA, 1001}, {OID_TIME, 1183}, {OID_TIMESTAMP, 1115}, {OID_TIMESTAMPTZ, 1185},
 };
 
 /* The precision of time types: the modifier itself, 6 when there is none. */

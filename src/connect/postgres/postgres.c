@@ -54,7 +54,7 @@ struct group *capture_group(struct capture *c, struct err *e)
 
     while (!(g = pggroups_filling(&c->groups))) {
         struct pollfd p[2] = {
-            {.fd = c->groups.event_fd,    .events = POLLIN},
+            {.fd = c->groups.event_fd, .events = POLLIN},
             {.fd = task_wake_fd(c->task), .events = POLLIN},
         };
 

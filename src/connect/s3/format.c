@@ -137,12 +137,12 @@ static bool plain_end(struct sink_file *f, struct err *e)
 /* ---- which one ---- */
 
 static const struct sink_format formats[] = {
-    {"io.confluent.connect.s3.format.avro.AvroFormat",           "AvroConverter",      ".avro", true,  container_begin,
-     container_add,                                                                                                                container_end},
-    {"io.confluent.connect.s3.format.json.JsonFormat",           "JsonConverter",      ".json", false, plain_begin,     json_add,
-     plain_end                                                                                                                                  },
-    {"io.confluent.connect.s3.format.bytearray.ByteArrayFormat", "ByteArrayConverter", NULL,    false,
-     plain_begin,                                                                                                       bytes_add, plain_end    },
+    {"io.confluent.connect.s3.format.avro.AvroFormat", "AvroConverter", ".avro", true, container_begin,
+     container_add, container_end},
+    {"io.confluent.connect.s3.format.json.JsonFormat", "JsonConverter", ".json", false, plain_begin, json_add,
+     plain_end},
+    {"io.confluent.connect.s3.format.bytearray.ByteArrayFormat", "ByteArrayConverter", NULL, false,
+     plain_begin, bytes_add, plain_end},
 };
 
 const struct sink_format *format_find(struct str class_name)

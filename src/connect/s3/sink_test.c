@@ -75,13 +75,10 @@ static void rig_stop(void)
 
 /* A sink's configuration: these, unless `more` names them too, and `more`. */
 static const char *const base[][2] = {
-    {"name",           "sink"                 },
-    {"s3.bucket.name", "raw"                  },
-    {"s3.region",      "us-east-1"            },
-    {"store.url",      "http://localhost:9000"},
-    {"topics.dir",     "kafka"                },
-    {"flush.size",     "3"                    },
-    {"timezone",       "UTC"                  },
+    {"name", "sink"},           {"s3.bucket.name", "raw"},
+    {"s3.region", "us-east-1"}, {"store.url", "http://localhost:9000"},
+    {"topics.dir", "kafka"},    {"flush.size", "3"},
+    {"timezone", "UTC"},
 };
 
 static bool configure(const char *more)
@@ -114,9 +111,7 @@ static void open_sink(const char *more)
 /* A record whose Avro long is n, with schema 0 or 1 (in the second it is a union's second branch). */
 static bool put(int part, int64_t offset, int schema, int64_t n, int64_t timestamp_ms)
 {
-    struct sink_record r = {
-        &parts[part], {.offset = offset, .timestamp_ms = timestamp_ms}
-    };
+    struct sink_record r = {&parts[part], {.offset = offset, .timestamp_ms = timestamp_ms}};
     struct buf b = buf_make(100);
     bool ok;
 
@@ -133,9 +128,7 @@ static bool put(int part, int64_t offset, int schema, int64_t n, int64_t timesta
 
 static bool put_text(int64_t offset, struct str value)
 {
-    struct sink_record r = {
-        &parts[0], {.offset = offset, .value = value}
-    };
+    struct sink_record r = {&parts[0], {.offset = offset, .value = value}};
 
     return sink_put(sink, &r, 1, &e);
 }
@@ -336,23 +329,25 @@ TEST(lines_and_bytes_are_written_as_they_are)
 TEST(configurations_are_checked)
 {
     static const char *const refused[][2] = {
-        {"\"flush.size\":\"0\"",                                                                "flush.size"                   },
-        {"\"format.class\":\"io.confluent.connect.s3.format.parquet.ParquetFormat\"",           "format.class"                 },
+        {"\"flush.size\":\"0\"", "flush.size"},
+        {"\"format.class\":\"io.confluent.connect.s3.format.parquet.ParquetFormat\"", "format.class"},
         {"\"partitioner.class\":\"io.confluent.connect.storage.partitioner.FieldPartitioner\"",
-         "partitioner.class"                                                                                                   },
-        {"\"s3.compression.type\":\"gzip\"",                                                    "s3.compression.type"          },
-        {"\"behavior.on.null.values\":\"write\"",                                               "behavior.on.null.values"      },
-        {"\"schema.compatibility\":\"BACKWARD\"",                                               "schema.compatibility"         },
-        {"\"avro.codec\":\"bzip2\"",                                                            "avro.codec"                   },
-        {"\"timezone\":\"Europe/Berlin\"",                                                      "timezone"                     },
-        {"\"timezone\":\"\",\"rotate.schedule.interval.ms\":\"1\"",                             "scheduled rotation needs it"  },
-        {"\"store.kafka.keys\":\"true\"",                                                       "store.kafka.keys"             },
-        {"\"value.converter\":\"org.apache.kafka.connect.storage.StringConverter\"",            "value.converter"              },
-        {"\"s3.credentials.provider.class\":\"com.example.Vault\"",                             "s3.credentials.provider.class"},
+         "partitioner.class"},
+        {"\"s3.compression.type\":\"gzip\"", "s3.compression.type"},
+        {"\"behavior.on.null.values\":\"write\"", "behavior.on.null.values"},
+        {"\"schema.compatibility\":\"BACKWARD\"", "schema.compatibility"},
+        {"\"avro.codec\":\"bzip2\"", "avro.codec"},
+        {"\"timezone\":\"Europe/Berlin\"", "timezone"},
+        {"\"timezone\":\"\",\"rotate.schedule.interval.ms\":\"1\"", "scheduled rotation needs it"},
+        {"\"store.kafka.keys\":\"true\"", "store.kafka.keys"},
+        {"\"value.converter\":\"org.apache.kafka.connect.storage.StringConverter\"", "value.converter"},
+        {"\"s3.credentials.provider.class\":\"com.example.Vault\"", "s3.credentials.provider.class"},
         {"\"partitioner.class\":\"io.confluent.connect.storage.partitioner.TimeBasedPartitioner\","
-         "\"partition.duration.ms\":\"1\",\"path.format\":\"YYYY-EEE\"",               "the letter E"                 },
+         "\"partition.duration.ms\":\"1\",\"path.format\":\"YYYY-EEE\"",
+         "the letter E"},
         {"\"partitioner.class\":\"io.confluent.connect.storage.partitioner.DailyPartitioner\","
-         "\"timestamp.extractor\":\"RecordField\"",                                    "timestamp.extractor"          },
+         "\"timestamp.extractor\":\"RecordField\"",
+         "timestamp.extractor"},
     };
 
     rig_start();
