@@ -202,7 +202,8 @@ struct task_stats {
     int64_t source_lag_ms;    // age of the newest change when it was appended; -1: not known
     char state[64];           // what it does now, in words: "snapshot of orders, 40 %", "streaming"
 };
-void task_report(struct task *t, const struct task_stats *s);
+void task_report(struct task *t, const struct task_stats *s); // a source: all of it
+void task_say(struct task *t, const char *doing);             // a sink: the runtime counts what it is given
 
 /* ---- the runtime ---- */
 

@@ -213,6 +213,7 @@ static bool sink_flush(void *state, bool all, int64_t *safe, struct err *e)
     (void)e;
     for (size_t i = 0; i < s->count; i++)
         safe[i] = s->parts[i].next;
+    task_say(s->t, "flushed");
     mutex_lock(&w.lock);
     w.flushes++;
     w.flushed_all += all;
@@ -298,6 +299,27 @@ TEST(a_source_goes_on_where_it_was_and_a_sink_reads_each_once)
     let_source(120);
     OK(reaches(&w.got[0], 120));
     OK(each_once(120) && w.got[1] == 0); // one partition: the first task has it
+    OK(end());
+}
+
+TEST(what_a_sink_says_leaves_its_count_alone)
+{
+    struct arena a = {0};
+    struct connect_info *k;
+    const struct task_stats *s;
+    size_t n;
+
+    OK(begin());
+    let_source(50);
+    OK(put("from", SOURCE) && put("to", SINK));
+    OK(reaches(&w.got[0], 50));
+    do { // the test's own time limit ends this
+        arena_reset(&a);
+        connect_list(w.c, &a, &k, &n);
+        s = &k[1].tasks[0].stats;
+    } while (s->records < 50 || !str_is(str_of(s->state), "flushed"));
+    OK(s->records == 50 && s->bytes > 50);
+    arena_fini(&a);
     OK(end());
 }
 

@@ -427,15 +427,6 @@ static bool may_pass(enum err_kind kind)
     return kind == ERR_FULL || kind == ERR_BUSY || kind == ERR_TIMEOUT || kind == ERR_REMOTE;
 }
 
-static void tell_state(struct task *t, const char *text)
-{
-    struct connect *c = t->connect;
-
-    mutex_lock(&c->lock);
-    (void)snprintf(t->stats.state, sizeof t->stats.state, "%.63s", text);
-    mutex_unlock(&c->lock);
-}
-
 /* False: the task is to stop. */
 static bool wait_to_retry(struct task *t)
 {
@@ -457,10 +448,10 @@ bool sink_loop(struct task *t, struct err *e)
         if (!may_pass(e->kind))
             return false;
         connect_warn(t->connect, "task %s tries again in %d ms: %s", t->name, SINK_RETRY_MS, e->msg);
-        tell_state(t, e->msg);
+        task_say(t, e->msg);
         if (!wait_to_retry(t))
             return true;
-        tell_state(t, "");
+        task_say(t, "");
     }
     return true;
 }

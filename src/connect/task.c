@@ -158,6 +158,13 @@ void task_report(struct task *t, const struct task_stats *s)
     mutex_unlock(&t->connect->lock);
 }
 
+void task_say(struct task *t, const char *doing)
+{
+    mutex_lock(&t->connect->lock);
+    (void)snprintf(t->stats.state, sizeof t->stats.state, "%.63s", doing);
+    mutex_unlock(&t->connect->lock);
+}
+
 struct str source_position(struct task *t, struct str partition_json, struct arena *a)
 {
     struct connect *c = t->connect;

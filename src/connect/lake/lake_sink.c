@@ -15,7 +15,6 @@
 
 #include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 
 enum { RETRY_MS = 1000 };
 
@@ -31,7 +30,6 @@ struct sink {
     int64_t interval_ms, bytes;
     int64_t first_ns; // when the oldest waiting row came; 0: none waits
     int64_t retry_ns; // not before; 0: at once
-    struct task_stats stats;
 };
 
 static const struct config_key keys[] = {
@@ -120,7 +118,6 @@ static bool sink_open(struct task *t, const struct config *c, struct sink_partit
         .feed_of = MEM_ARRAY(size_t, count + 1),
         .interval_ms = config_i64(c, "commit.interval.ms"),
         .bytes = config_i64(c, "commit.bytes"),
-        .stats = {.source_lag_bytes = -1, .source_lag_ms = -1},
     };
     if (!open_feeds(s, e)) {
         sink_close(s);
@@ -141,12 +138,6 @@ static void waiting(const struct sink *s, int64_t *rows, int64_t *bytes)
     }
 }
 
-static void report(struct sink *s, const char *state)
-{
-    snprintf(s->stats.state, sizeof(s->stats.state), "%s", state);
-    task_report(s->task, &s->stats);
-}
-
 static bool is_passing(enum err_kind kind)
 {
     return kind == ERR_FULL || kind == ERR_BUSY;
@@ -158,7 +149,7 @@ static bool commit(struct sink *s, struct err *e)
     struct err why;
     if (lake_commit(s->lake, s->feeds, s->feed_count, &why)) {
         s->first_ns = s->retry_ns = 0;
-        report(s, "committed");
+        task_say(s->task, "committed");
         return true;
     }
     if (!is_passing(why.kind)) {
@@ -166,7 +157,7 @@ static bool commit(struct sink *s, struct err *e)
         return false;
     }
     s->retry_ns = s->os->now_ns(s->os) + RETRY_MS * (int64_t)1000000;
-    report(s, "waiting for room on the disk");
+    task_say(s->task, "waiting for room on the disk");
     return true;
 }
 
