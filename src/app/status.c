@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "connect/connect.h"
+#include "lake/lake.h"
 #include "log/log.h"
 #include "os/os.h"
 
@@ -64,8 +65,19 @@ static void add_connector(struct step *steps, const struct connect_info *c, stru
         if (t->lag_ms > s->lag_ms)
             s->lag_ms = t->lag_ms;
     }
-    if (s == &steps[STEP_BRONZE]) // one commit writes the change there and applies it here
-        steps[STEP_SILVER] = *s;
+}
+
+/* One commit writes changes to bronze and what becomes of them to silver: one lag, each its own rows. */
+static void count_lake(struct app *app, struct step *steps)
+{
+    struct lake_stats lake;
+
+    if (!steps[STEP_BRONZE].present)
+        return;
+    lake_stats(app->lake, &lake);
+    steps[STEP_SILVER] = steps[STEP_BRONZE];
+    steps[STEP_BRONZE].rows = lake.bronze_rows;
+    steps[STEP_SILVER].rows = lake.silver_rows;
 }
 
 /* Before the log and the runtime are started there is nothing to count. */
@@ -84,6 +96,7 @@ static void count(struct app *app, struct arena *a, struct step *steps, struct c
     connect_list(app->connect, a, list, n);
     for (size_t i = 0; i < *n; i++)
         add_connector(steps, &(*list)[i], a);
+    count_lake(app, steps);
 }
 
 void app_measure(struct app *app)

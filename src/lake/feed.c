@@ -578,6 +578,17 @@ static void committed(struct lake_feed *f)
     f->first_keys = NULL;
 }
 
+static void count_rows(struct lake *l, struct lake_feed *const *feeds, size_t count,
+                       const struct change *changes, size_t change_count)
+{
+    mutex_lock(&l->lock);
+    for (size_t i = 0; i < count; i++)
+        l->stats.bronze_rows += feeds[i]->rows;
+    for (size_t i = 0; i < change_count; i++)
+        l->stats.silver_rows += changes[i].keys_changed;
+    mutex_unlock(&l->lock);
+}
+
 bool lake_commit(struct lake *l, struct lake_feed *const *feeds, size_t count, struct err *e)
 {
     struct table **tables = MEM_ARRAY(struct table *, 2 * count + 1);
@@ -594,6 +605,8 @@ bool lake_commit(struct lake *l, struct lake_feed *const *feeds, size_t count, s
         ok = prepare(feeds[i], bronze, silver, e);
     }
     ok = ok && (n == 0 || lake_publish(l, changes, n, e));
+    if (ok)
+        count_rows(l, feeds, count, changes, n);
     for (size_t i = 0; i < n; i++)
         change_fini(&changes[i], ok);
     for (size_t i = 0; i < turns; i++)

@@ -329,6 +329,13 @@ bool lake_find(struct lake *l, struct str name, struct arena *a, struct lake_tab
     return there;
 }
 
+void lake_stats(struct lake *l, struct lake_stats *out)
+{
+    mutex_lock(&l->lock);
+    *out = l->stats;
+    mutex_unlock(&l->lock);
+}
+
 bool lake_find_topic(struct lake *l, struct str topic, const char *layer, struct arena *a,
                      struct lake_table *out)
 {

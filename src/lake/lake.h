@@ -77,6 +77,13 @@ bool lake_find(struct lake *l, struct str name, struct arena *a, struct lake_tab
 bool lake_find_topic(struct lake *l, struct str topic, const char *layer, struct arena *a,
                      struct lake_table *out);
 
+/* What commits of feeds have done since lake_open(). */
+struct lake_stats {
+    int64_t bronze_rows; // changes that are in bronze tables
+    int64_t silver_rows; // keys whose rows in silver tables they set or removed; of one commit each key once
+};
+void lake_stats(struct lake *l, struct lake_stats *out);
+
 /* ---- queries ---- */
 
 struct lake_query {

@@ -158,6 +158,7 @@ struct lake {
     struct reader *readers[LAKE_SESSIONS]; // the same, with a catalog of their own for views
     size_t reader_count;
     int64_t query_count;      // names of the catalogs
+    struct lake_stats stats;  // guarded by lock
     struct mutex keeper_lock; // the maintenance thread: guards the rest
     struct cond keeper_wake;
     bool keeper_stop, keeper_runs;
@@ -229,6 +230,7 @@ struct change {
     int64_t lsn; // highest of the rows; -1: the base's
     const char *property;
     struct str property_value;
+    int64_t keys_changed;  // of silver: rows that are set or removed
     const int64_t *expire; // snapshots that go
     size_t expire_count;
     struct version *next;  // out

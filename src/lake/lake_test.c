@@ -34,6 +34,7 @@ TEST(first_commit_and_queries)
 
 TEST(updates_and_deletes)
 {
+    struct lake_stats stats;
     OK(testlake_start(&lk, os_real()));
     for (int i = 0; i < 10; i++)
         OK(testlake_one(&lk, 'c', ROW(i, "v0", i, 0, NULL)));
@@ -45,6 +46,8 @@ TEST(updates_and_deletes)
     OK(testlake_one(&lk, 'c', ROW(101, "gone at once", 1, 1, NULL)));
     OK(testlake_one(&lk, 'd', GONE(101)));
     OK(WORKS(testlake_drain(&lk)));
+    lake_stats(lk.lake, &stats);
+    OK(stats.bronze_rows == 16 && stats.silver_rows == 10 + 4); // the second commit: 3, 5, 100 and 101
     OK(COMMITTED("SELECT count(*), sum(id), max(name) FROM silver.items", "[10,140,\"v2\"]\n"));
     OK(COMMITTED("SELECT name, count FROM silver.items WHERE id = 3", "[\"v2\",2]\n"));
     OK(COMMITTED("SELECT id FROM silver.items WHERE id IN (5, 101)", ""));

@@ -254,6 +254,7 @@ bool silver_prepare(struct lake_feed *f, struct change *c, struct err *e)
         lost = mark_dead(&w, c);
     ok = ok && silver_fill(f, &w, c->base, e) && (!c->base || write_deletes(c, e)) &&
          write_data(f, &w, c, e) && add_keys(f, &w, c, e);
+    c->keys_changed = (int64_t)w.count;
     c->operation = lost ? "overwrite" : "append";
     work_fini(f, &w);
     return ok ? true : err_wrap(e, "table %s", c->table->name);
