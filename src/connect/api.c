@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "connect/connect_int.h"
+#include "os/os.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -128,6 +129,40 @@ void connect_release(struct connect *c)
     struct err e;
 
     (void)connect_ask(c, &op, &e); // fails only when everything stops anyway
+}
+
+/* ---- waiting ---- */
+
+/* c->lock held. Why there is nothing to wait for; also when the connector is gone. */
+static bool will_go_on(struct connector *k, struct str name, struct err *e)
+{
+    struct task *t = k && k->task_count > 0 ? k->tasks[0] : NULL;
+
+    if (!k || k->target != CONNECT_STARTED)
+        return err_set(e, ERR_REMOTE, "connector %.*s does not run", STR_ARG(name));
+    return !t || !t->ended ||
+           err_set(e, ERR_REMOTE, "connector %.*s has failed: %s", STR_ARG(name), t->trace ? t->trace : "");
+}
+
+bool connect_wait_snapshot(struct connect *c, struct str name, int64_t timeout_ms, struct err *e)
+{
+    int64_t until = c->env.os->now_ns(c->env.os) / 1000000 + timeout_ms;
+    bool ok = true;
+
+    mutex_lock(&c->lock);
+    while (ok && !positions_settled(c, name)) {
+        struct connector *k = map_get(&c->connectors, name);
+        int64_t left = until - c->env.os->now_ns(c->env.os) / 1000000;
+
+        ok = will_go_on(k, name, e);
+        if (ok && (left <= 0 || c->quit))
+            ok = err_set(e, ERR_TIMEOUT, "connector %.*s is not done with its initial snapshot: %s",
+                         STR_ARG(name), k->task_count > 0 ? k->tasks[0]->stats.state : "it has not begun");
+        if (ok)
+            (void)cond_wait_ms(&c->changed, &c->lock, left);
+    }
+    mutex_unlock(&c->lock);
+    return ok;
 }
 
 /* ---- questions ---- */

@@ -257,6 +257,12 @@ void connect_list(struct connect *c, struct arena *a, struct connect_info **out,
                   size_t *count); // by name
 
 /*
+ * Waits until a source has a position that holds no topic: its initial snapshot is over. ERR_TIMEOUT with what it does now,
+ * ERR_REMOTE when its task has ended.
+ */
+bool connect_wait_snapshot(struct connect *c, struct str name, int64_t timeout_ms, struct err *e) MUST_CHECK;
+
+/*
  * Barriers, for `tarn verify`. connect_hold() makes every sink stop before its next put and not flush; connect_flush_at()
  * lets the sinks that read `topic`/`partition` go on to exactly `offset`, flush there, and hold again, and waits for that;
  * connect_release() lets all go on.

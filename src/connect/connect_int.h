@@ -154,6 +154,8 @@ void store_put_status(struct connect *c, const struct connector *k, const struct
 void store_put_topic(struct connect *c, const struct connector *k, struct str topic, int task);
 /* c->lock held. Takes value. */
 void positions_put(struct connect *c, struct str key, char *value);
+/* c->lock held. The connector has stored a position, and none of its positions holds a topic. */
+bool positions_settled(struct connect *c, struct str connector);
 char *position_key(struct str connector, struct str partition_json); // yours
 
 /* ---- task.c ---- */

@@ -455,6 +455,8 @@ TEST(a_held_topic_is_not_read_until_it_is_published)
     OK(put("from", SOURCE) && state_is("from", 0, "RUNNING"));
     k = map_get(&w.c->connectors, STR("from"));
     OK(source_hold_task(k->tasks[0], "{\"held\":{\"numbers\":4}}", &w.e));
+    OK(!connect_wait_snapshot(w.c, STR("from"), 20, &w.e) && w.e.kind == ERR_TIMEOUT);
+    OK(!connect_wait_snapshot(w.c, STR("fro"), 20, &w.e) && w.e.kind == ERR_REMOTE);
     OK(put("to", SINK) && reaches(&w.got[0], 4));
     stop();
     OK(start()); // the hold is of the stored position
@@ -464,6 +466,7 @@ TEST(a_held_topic_is_not_read_until_it_is_published)
     OK(state_is("to", 0, "RUNNING") && w.got[0] == 4);
     k = map_get(&w.c->connectors, STR("from"));
     OK(source_hold_task(k->tasks[0], "{\"n\":1}", &w.e));
+    OK(connect_wait_snapshot(w.c, STR("from"), 10000, &w.e));
     OK(reaches(&w.got[0], 20) && each_once(20));
     OK(end());
 }

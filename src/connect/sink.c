@@ -243,21 +243,38 @@ static bool deliver(struct sink *s, size_t part, int64_t limit, struct err *e)
     return ok;
 }
 
-/* One piece of one partition. *more: there may be another. */
+/* Records from p->next on. What was trimmed since the range was looked at is not missed: the reader goes on behind it. */
+static bool fetch(struct sink *s, struct sink_partition *p, struct log_range *r, struct err *e)
+{
+    struct log *log = s->t->connect->env.log;
+
+    for (;;) {
+        if (p->next < r->start)
+            p->next = r->start;
+        buf_reset(&s->fetched);
+        if (log_fetch(log, p->topic, p->partition, p->next, SINK_FETCH_BYTES, &s->fetched, e))
+            return true;
+        if (e->kind != ERR_NOT_FOUND || !log_range(log, p->topic, p->partition, r) || p->next >= r->start)
+            return false;
+    }
+}
+
+/*
+ * One piece of one partition. *more: there may be another. The range is looked at before the limit: a snapshot that names its
+ * limit after that has put its rows behind this range's end.
+ */
 static bool take(struct sink *s, size_t i, bool *more, struct err *e)
 {
     struct task *t = s->t;
     struct sink_partition *p = &t->parts[i];
-    int64_t limit = limit_of(s, i), before = p->next;
     struct log_range r;
+    bool there = log_range(t->connect->env.log, p->topic, p->partition, &r);
+    int64_t limit = limit_of(s, i), before = p->next;
 
-    if (!log_range(t->connect->env.log, p->topic, p->partition, &r) || p->next >= r.end || p->next >= limit)
+    if (!there || p->next >= r.end || p->next >= limit)
         return true;
-    if (p->next < r.start)
-        p->next = r.start;
-    buf_reset(&s->fetched);
-    if (!log_fetch(t->connect->env.log, p->topic, p->partition, p->next, SINK_FETCH_BYTES, &s->fetched, e) ||
-        !deliver(s, i, limit, e))
+    limit = limit < r.end ? limit : r.end;
+    if (!fetch(s, p, &r, e) || !deliver(s, i, limit, e))
         return false;
     if (p->next == before) { // only records that compaction took away
         struct batch_header h;

@@ -112,7 +112,24 @@ void positions_put(struct connect *c, struct str key, char *value)
         mem_free(owner);
         poke_sinks_locked(c);
     }
+    if (changes || !old)
+        cond_broadcast(&c->changed);
     mem_free(old);
+}
+
+bool positions_settled(struct connect *c, struct str connector)
+{
+    char *key = position_key(connector, STR(""));
+    struct str prefix = {key, strlen(key) - 1}; // without the bracket that ends it
+    bool any = false, held = false;
+
+    for (struct map_it it = {0}; map_next(&c->positions, &it);)
+        if (str_starts(it.key, prefix)) {
+            any = true;
+            held |= mentions_held(it.value);
+        }
+    mem_free(key);
+    return any && !held;
 }
 
 int64_t topic_limit(struct connect *c, struct str topic)

@@ -123,19 +123,28 @@ struct topic_feed {
     struct feed f; // first
     struct events ev;
     int32_t partition;
-    int64_t offset;
+    int64_t offset; // of the next record; -1: the partition's first
     struct buf bytes;
     struct arena record_arena;
     struct batch_reader reader;
     bool open; // reader is on bytes of this partition
 };
 
+/* What a broken snapshot left, or retention took, is before the partition's first record. */
+static int64_t first_offset(const struct topic_feed *t)
+{
+    struct log_range range = {0};
+
+    (void)log_range(t->ev.env->connect_env->log, t->ev.t->topic, t->partition, &range);
+    return range.start;
+}
+
 /* The next record before the cut, in partition order. False at the end, or with e->kind set. */
 static bool next_record(struct topic_feed *t, struct record *r, struct err *e)
 {
     const struct table *table = t->ev.t;
 
-    for (; t->partition < table->partitions; t->partition++, t->offset = 0, t->open = false) {
+    for (; t->partition < table->partitions; t->partition++, t->offset = -1, t->open = false) {
         for (;;) {
             if (t->open && batch_next(&t->reader, r) && r->offset < table->cut[t->partition]) {
                 t->offset = r->offset + 1;
@@ -143,6 +152,8 @@ static bool next_record(struct topic_feed *t, struct record *r, struct err *e)
             }
             if (t->open && !batch_ok(&t->reader, e))
                 return false;
+            if (t->offset < 0)
+                t->offset = first_offset(t);
             if (t->offset >= table->cut[t->partition])
                 break;
             buf_reset(&t->bytes);
@@ -194,6 +205,7 @@ static struct topic_feed *topic_feed_new(const struct verify_env *env, const str
     t->f.fill = topic_fill;
     t->f.close = topic_close;
     t->ev = (struct events){.env = env, .t = table, .a = a};
+    t->offset = -1;
     t->bytes = buf_make(2 * LIMIT_BATCH);
     return t;
 }

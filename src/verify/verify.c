@@ -5,7 +5,7 @@
 #include "os/os.h"
 #include "verify/verify_int.h"
 
-enum { CAPTURE_MS = 60000, FLUSH_MS = 120000, DIFFERENCES_A_PLACE = 3 };
+enum { INITIAL_MS = 60000, CAPTURE_MS = 60000, FLUSH_MS = 120000, DIFFERENCES_A_PLACE = 3 };
 
 static const char *const PLACES[VERIFY_PLACES] = {"source", "topic", "raw", "bronze", "silver"};
 
@@ -287,7 +287,8 @@ static bool verify_source(const struct verify_env *env, const struct connect_inf
     struct source s;
     bool ok;
 
-    if (!source_open(env, connector, a, &s, e))
+    if (!connect_wait_snapshot(env->connect, connector->name, INITIAL_MS, e) ||
+        !source_open(env, connector, a, &s, e))
         return false;
     ok = align(env, &s, a, e) && session_open(env->engine, &session, e);
     (void)snprintf(out->lsn, sizeof out->lsn, "%s", s.lsn);

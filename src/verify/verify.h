@@ -10,6 +10,8 @@
  *     bronze   the events in the Iceberg table of changes, folded the same way
  *     silver   the rows of the Iceberg table of current state
  *
+ * A connector that is still in its initial snapshot is waited for: rows it copies later than ours would be of another position.
+ *
  * How one position is reached under live traffic: all sinks are held. Then a temporary logical slot exports a snapshot,
  * which holds exactly the transactions that commit before the slot's start (PostgreSQL, "CREATE_REPLICATION_SLOT"). A topic has its
  * transactions in commit order, so the snapshot is a prefix of it: up to the first event whose transaction the snapshot does not

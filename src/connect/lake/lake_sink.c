@@ -143,8 +143,8 @@ static bool is_passing(enum err_kind kind)
     return kind == ERR_FULL || kind == ERR_BUSY;
 }
 
-/* True also when the disk is full: then it is tried again later. */
-static bool commit(struct sink *s, struct err *e)
+/* Unless it must be now, a full disk is no failure: it is tried again later. */
+static bool commit(struct sink *s, bool now, struct err *e)
 {
     struct err why;
     if (lake_commit(s->lake, s->feeds, s->feed_count, &why)) {
@@ -152,7 +152,7 @@ static bool commit(struct sink *s, struct err *e)
         task_say(s->task, "committed");
         return true;
     }
-    if (!is_passing(why.kind)) {
+    if (now || !is_passing(why.kind)) {
         *e = why;
         return false;
     }
@@ -167,7 +167,7 @@ static bool wait_for_room(struct sink *s, struct err *e)
     int64_t rows, bytes;
     waiting(s, &rows, &bytes);
     while (bytes >= s->bytes) {
-        if (!commit(s, e))
+        if (!commit(s, false, e))
             return false;
         waiting(s, &rows, &bytes);
         if (rows == 0)
@@ -210,7 +210,7 @@ static int64_t sink_next_flush_ms(void *state)
 static bool sink_flush(void *state, bool all, int64_t *safe, struct err *e)
 {
     struct sink *s = state;
-    if (s->first_ns != 0 && (all || sink_next_flush_ms(s) == 0) && !commit(s, e))
+    if (s->first_ns != 0 && (all || sink_next_flush_ms(s) == 0) && !commit(s, all, e))
         return false;
     for (size_t i = 0; i < s->count; i++) {
         int64_t at = lake_feed_safe(s->feeds[s->feed_of[i]], s->parts[i].partition);
