@@ -5,6 +5,7 @@
 #include "app/app_int.h"
 #include "app/ask.h"
 #include "app/connectors.h"
+#include "app/external.h"
 #include "app/migrate.h"
 #include "app/postgres.h"
 #include "app/schemas.h"
@@ -57,11 +58,8 @@ static void run_postgres(void *arg)
 static bool begin_postgres(struct app *app, struct err *e)
 {
     (void)e;
-    if (app->s.postgres_url[0]) {
-        app->conninfo = app->s.postgres_url;
-        app->role[ROLE_postgres].state = "external";
+    if (app->s.postgres_url[0]) // another server: start_database() finds it
         return true;
-    }
     app->postgres_starting = true;
     thread_start(&app->postgres_thread, "pg-start", run_postgres, app);
     return true;
@@ -107,11 +105,25 @@ static bool migrate(struct app *app, struct err *e)
     return true;
 }
 
+/* The server of postgres.url, whatever postgres.port says: that is the private one's. */
+static bool find_external(struct app *app, struct err *e)
+{
+    struct role_state *r = &app->role[ROLE_postgres];
+
+    if (!external_find(app->s.postgres_url, &app->arena, &r->host, &r->port, e))
+        return false;
+    r->state = "external";
+    app->conninfo = app->s.postgres_url;
+    return true;
+}
+
 static bool start_database(struct app *app, struct err *e)
 {
     int64_t began_ns = app->os->now_ns(app->os);
     bool ok;
 
+    if (app->s.postgres_url[0] && !find_external(app, e))
+        return false;
     if (app->postgres_starting) {
         join_postgres(app);
         if (!app->postgres_ok) {

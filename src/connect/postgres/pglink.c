@@ -24,24 +24,31 @@ static bool stopped_err(struct err *e)
 
 /* ---- what failed ---- */
 
-/* Before there is a session, libpq gives no SQLSTATE: these need somebody to change something. */
-static bool needs_a_person(const char *message)
-{
-    static const char *const signs[] = {"password authentication failed",
-                                        "no password supplied",
-                                        "no pg_hba.conf entry",
-                                        "does not exist",
-                                        "permission denied",
-                                        "must be superuser or replication role",
-                                        "is not permitted to log in",
-                                        "could not translate host name",
-                                        "invalid sslmode",
-                                        "certificate"};
+/*
+ * Before there is a session, libpq gives no SQLSTATE. These need somebody to change something: what the server said, and
+ * the setting to look at.
+ */
+static const struct {
+    const char *said, *advice;
+} needs_a_person[] = {
+    {"password authentication failed", "database.user, database.password"},
+    {"no password supplied", "database.password"},
+    {"no pg_hba.conf entry", "database.user, database.dbname, or the server's pg_hba.conf"},
+    {"must be superuser or replication role", "database.user: ALTER ROLE gives it REPLICATION"},
+    {"is not permitted to log in", "database.user"},
+    {"does not exist", "database.user, database.dbname"},
+    {"permission denied", "database.user"},
+    {"could not translate host name", "database.hostname"},
+    {"invalid sslmode", "database.sslmode"},
+    {"certificate", "database.sslmode"},
+};
 
-    for (size_t i = 0; i < ARRAY_LEN(signs); i++)
-        if (strstr(message, signs[i]))
-            return true;
-    return false;
+static const char *advice_on(const char *message)
+{
+    for (size_t i = 0; i < ARRAY_LEN(needs_a_person); i++)
+        if (strstr(message, needs_a_person[i].said))
+            return needs_a_person[i].advice;
+    return NULL;
 }
 
 /* SQLSTATE classes that pass: connection, resources, operator intervention, object in use. */
@@ -69,9 +76,12 @@ bool pglink_err(struct link *l, const PGresult *r, const char *what, struct err 
     const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
     const char *text = r && *PQresultErrorMessage(r) ? PQresultErrorMessage(r) : PQerrorMessage(l->conn);
     char message[300];
-    bool again = state ? passes(state) : !needs_a_person(text);
+    const char *advice = state ? NULL : advice_on(text);
+    bool again = state ? passes(state) : !advice;
 
     copy_message(text, message, sizeof message);
+    if (advice)
+        return err_set(e, ERR_INVALID, "%s: %s (as %s; see %s)", what, message, PQuser(l->conn), advice);
     return err_set(e, again ? ERR_REMOTE : ERR_INVALID, "%s: %s", what,
                    *message ? message : "the connection was closed");
 }

@@ -82,9 +82,13 @@ bool pgserver_identify(struct link *sql, struct link *replication, struct server
     if (!r)
         return false;
     out->xid = number(r, 0, 1);
-    ok = str_is(field(r, 0, 0), "logical") ||
-         err_set(e, ERR_INVALID, "PostgreSQL has wal_level = %.*s; change capture needs wal_level = logical",
-                 STR_ARG(field(r, 0, 0)));
+    ok =
+        str_is(field(r, 0, 0), "logical") ||
+        err_set(
+            e, ERR_INVALID,
+            "PostgreSQL has wal_level = %.*s; change capture needs wal_level = logical: set it at the server "
+            "(ALTER SYSTEM SET wal_level = logical) and restart that",
+            STR_ARG(field(r, 0, 0)));
     PQclear(r);
     return ok;
 }
