@@ -245,6 +245,8 @@ static bool start_kafka(struct app *app, struct err *e)
         .auto_create = strcmp(app->s.kafka_auto_create, "true") == 0,
         .partitions = (int32_t)app->s.kafka_partitions,
         .initial_rebalance_ms = app->s.kafka_group_delay_ms,
+        .group_max_members = (int32_t)app->s.kafka_group_max_size,
+        .offsets_retention_ms = app->s.kafka_offsets_retention_min * 60000,
     };
     int port;
 

@@ -3,7 +3,7 @@
 #include "base/utf8.h"
 #include "group/group_int.h"
 
-enum { POSITION_KEY = 1, GROUP_KEY = 2, VALUE = 3, VALUE_FLEXIBLE = 4 };
+enum { POSITION_KEY = 1, GROUP_KEY = 2, VALUE_EXPIRES = 1, VALUE = 3, VALUE_FLEXIBLE = 4 };
 
 /* ---- write ---- */
 
@@ -39,13 +39,19 @@ void offset_key_write(struct buf *b, const struct offset_key *k)
     }
 }
 
+/* Only version 1 knows a time to expire; like Kafka we lose the epoch for it. */
 void offset_value_write(struct buf *b, const struct offset_at *at)
 {
-    buf_i16(b, VALUE);
+    bool expires = at->expire_ms > 0;
+
+    buf_i16(b, expires ? VALUE_EXPIRES : VALUE);
     buf_i64(b, at->offset);
-    buf_i32(b, at->leader_epoch);
+    if (!expires)
+        buf_i32(b, at->leader_epoch);
     put_string(b, at->metadata);
     buf_i64(b, at->commit_ms);
+    if (expires)
+        buf_i64(b, at->expire_ms);
 }
 
 void group_value_write(struct buf *b, const struct group_meta *m)
@@ -133,6 +139,7 @@ bool offset_value_read(struct str bytes, struct offset_at *out, struct err *e)
     out->leader_epoch = version >= 3 ? rd_i32(&r) : -1;
     out->metadata = get_string(&r, version >= VALUE_FLEXIBLE);
     out->commit_ms = rd_i64(&r);
+    out->expire_ms = version == VALUE_EXPIRES ? rd_i64(&r) : 0;
     if (!rd_ok(&r))
         return err_set(e, ERR_CORRUPT, "committed offset: %s", rd_why(&r));
     return true;

@@ -26,7 +26,7 @@ struct offsets;
 struct os;
 
 #define OFFSETS_TOPIC "__consumer_offsets"
-enum { OFFSETS_METADATA_MAX = 4096 }; // bytes of offset_at.metadata (Kafka: offset.metadata.max.bytes)
+enum { OFFSETS_METADATA_MAX = 4096 }; // characters of offset_at.metadata (Kafka: offset.metadata.max.bytes)
 
 struct offsets_options {
     struct os *os;
@@ -47,6 +47,7 @@ struct offset_at {
     int64_t offset;       // of the next record to read
     struct str metadata;  // the client's own words, may be empty
     int64_t commit_ms;    // when it was committed; 0 in a commit: now
+    int64_t expire_ms;    // when it may be forgotten, if the client said so; not above 0: by the retention
 };
 
 typedef void offsets_done_fn(void *arg, bool ok, const struct err *e);
@@ -70,6 +71,33 @@ void offsets_list(struct offsets *o, struct str group, struct arena *a, struct o
                   size_t *count);
 /* Names of all groups that have positions or members, sorted. */
 void offsets_groups(struct offsets *o, struct arena *a, struct str **out, size_t *count);
+
+/*
+ * The same for positions that are no longer wanted: those that are there are forgotten (Kafka: OffsetDelete).
+ * offsets_delete_group_async() forgets all there is of a group.
+ */
+void offsets_forget_async(struct offsets *o, struct str group, const struct offset_at *at, size_t count,
+                          offsets_done_fn *done, void *arg);
+void offsets_delete_group_async(struct offsets *o, struct str group, offsets_done_fn *done, void *arg);
+
+/* What the coordinator knows of a group and a topic when old positions are swept out. */
+enum offsets_reader {
+    OFFSETS_NO_READER, // the group has no members: its positions expire a retention after the last one left
+    OFFSETS_READ,      // by a member, or that is not known just now: they stay
+    OFFSETS_UNREAD     // there are members, and none reads the topic: a retention after the commit
+};
+
+struct offsets_sweep {
+    int64_t retention_ms; // Kafka: offsets.retention.minutes
+    void *arg;
+    enum offsets_reader (*reader)(void *arg, struct str group, struct str topic); // must not call offsets
+};
+
+/*
+ * Forgets what has expired by Kafka's rules (KIP-211), and groups of which nothing is left. Does not wait; what it wrote is
+ * durable when `done` has been called, once.
+ */
+void offsets_sweep_async(struct offsets *o, const struct offsets_sweep *s, offsets_done_fn *done, void *arg);
 
 /* Forgets a group, or what all groups have committed for a topic that was deleted. Durable; waits: not on a loop's thread. */
 bool offsets_delete_group(struct offsets *o, struct str group, struct err *e) MUST_CHECK;

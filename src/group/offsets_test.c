@@ -271,6 +271,15 @@ TEST(what_is_deleted_is_forgotten)
     end();
 }
 
+static enum offsets_reader reader_says;
+
+static enum offsets_reader reader(void *arg, struct str group, struct str topic)
+{
+    (void)arg;
+    (void)group;
+    return str_is(topic, "read") ? OFFSETS_READ : reader_says;
+}
+
 struct waiter {
     struct mutex lock;
     struct cond cond;
@@ -289,6 +298,16 @@ static void wake(void *arg, bool ok, const struct err *e)
     mutex_unlock(&w->lock);
 }
 
+static void await(struct waiter *w)
+{
+    mutex_lock(&w->lock);
+    while (!w->done)
+        cond_wait(&w->cond, &w->lock);
+    mutex_unlock(&w->lock);
+    cond_fini(&w->cond);
+    mutex_fini(&w->lock);
+}
+
 static bool put_meta(const char *group, const struct group_meta *m)
 {
     struct waiter w = {0};
@@ -296,12 +315,7 @@ static bool put_meta(const char *group, const struct group_meta *m)
     mutex_init(&w.lock);
     cond_init(&w.cond);
     offsets_put_meta_async(offs, str_of(group), m, wake, &w);
-    mutex_lock(&w.lock);
-    while (!w.done)
-        cond_wait(&w.cond, &w.lock);
-    mutex_unlock(&w.lock);
-    cond_fini(&w.cond);
-    mutex_fini(&w.lock);
+    await(&w);
     return w.ok;
 }
 
@@ -329,6 +343,84 @@ TEST(generations_are_kept)
     offsets_groups(offs, &a, &names, &n);
     OK(n == 0 && !offsets_get_meta(offs, STR("g"), &a, &back));
     arena_fini(&a);
+    end();
+}
+
+static void sweep(int64_t retention_ms)
+{
+    struct offsets_sweep s = {.retention_ms = retention_ms, .reader = reader};
+    struct waiter w = {0};
+
+    mutex_init(&w.lock);
+    cond_init(&w.cond);
+    offsets_sweep_async(offs, &s, wake, &w);
+    await(&w);
+    OK(w.ok);
+}
+
+enum { HOUR_MS = 3600000 };
+
+TEST(old_positions_are_swept_out)
+{
+    struct offset_at old = {.topic = STR("t"), .offset = 1, .leader_epoch = -1, .metadata = STR("")};
+    struct group_meta m = {.protocol_type = STR("consumer"), .generation = 2};
+    int64_t now = os_real()->wall_us(os_real()) / 1000;
+    struct arena a = {0};
+    struct str *names;
+    struct err e;
+    size_t n;
+
+    begin();
+    old.commit_ms = now - 3 * HOUR_MS;
+    OK(offsets_commit(offs, STR("simple"), &old, 1, &e));
+    OK(offsets_commit(offs, STR("left"), &old, 1, &e));
+    m.state_ms = now - HOUR_MS; // when its last member left
+    OK(put_meta("left", &m) && put_meta("nothing", &m));
+    old.expire_ms = now - 1;
+    old.topic = STR("u");
+    OK(offsets_commit(offs, STR("left"), &old, 1, &e));
+    old.expire_ms = 0;
+    old.topic = STR("read");
+    OK(offsets_commit(offs, STR("member"), &old, 1, &e));
+    old.topic = STR("unread");
+    OK(offsets_commit(offs, STR("member"), &old, 1, &e));
+
+    reader_says = OFFSETS_UNREAD;
+    sweep(4 * HOUR_MS);
+    offsets_groups(offs, &a, &names, &n);
+    OK(n == 4 && position("left", "u", 0) == -1 && position("simple", "t", 0) == 1);
+    sweep(2 * HOUR_MS);
+    OK(position("member", "read", 0) == 1 && position("member", "unread", 0) == -1);
+
+    reader_says = OFFSETS_NO_READER;
+    OK(offsets_commit(offs, STR("left"), &(struct offset_at){.topic = STR("t"), .offset = 1, .commit_ms = 1},
+                      1, &e));
+    sweep(2 * HOUR_MS);
+    OK(position("left", "t", 0) == 1); // it was empty for one hour only
+    sweep(HOUR_MS / 2);
+    for (int again = 0; again < 2; again++) {
+        offsets_groups(offs, &a, &names, &n);
+        OK(n == 1 && str_is(names[0], "member"));
+        close_both();
+        open_both();
+    }
+    arena_fini(&a);
+    end();
+}
+
+TEST(some_positions_are_forgotten)
+{
+    struct offset_at at[2] = {{.topic = STR("t"), .partition = 0}, {.topic = STR("t"), .partition = 7}};
+    struct waiter w = {0};
+
+    begin();
+    commit("g", "t", 0, 1);
+    commit("g", "t", 1, 2);
+    mutex_init(&w.lock);
+    cond_init(&w.cond);
+    offsets_forget_async(offs, STR("g"), at, 2, wake, &w);
+    await(&w);
+    OK(w.ok && position("g", "t", 0) == -1 && position("g", "t", 1) == 2);
     end();
 }
 

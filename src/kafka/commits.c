@@ -5,6 +5,7 @@
 #include "group/offsets.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
+#include "os/os.h"
 
 struct commit {
     struct kafka_req *q;
@@ -14,6 +15,20 @@ struct commit {
     size_t count;
 };
 
+/* Characters as Java counts them (UTF-16), which Kafka's limit is in. */
+static size_t java_length(struct str s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        n += (c & 0xc0) != 0x80;
+        n += c >= 0xf0;
+    }
+    return n;
+}
+
 static int16_t check_position(struct kafka_req *q, struct str topic,
                               const struct k_offset_commit_req_partition *in)
 {
@@ -21,12 +36,15 @@ static int16_t check_position(struct kafka_req *q, struct str topic,
 
     if (!log_range(q->k->log, topic, in->partition, &range))
         return K_UNKNOWN_TOPIC_OR_PARTITION;
-    return in->metadata.n > OFFSETS_METADATA_MAX ? K_OFFSET_METADATA_TOO_LARGE : K_NONE;
+    return java_length(in->metadata) > OFFSETS_METADATA_MAX ? K_OFFSET_METADATA_TOO_LARGE : K_NONE;
 }
 
 static struct commit *plan(struct kafka_req *q, const struct k_offset_commit_req *req, int16_t error)
 {
     struct commit *c = ARENA_NEW(&q->arena, struct commit);
+    int64_t wall_ms = q->k->os->wall_us(q->k->os) / 1000;
+    int64_t expire_ms =
+        req->retention_ms >= 0 ? wall_ms + req->retention_ms : 0; // what clients up to version 4 may ask for
     size_t n = 0;
 
     c->q = q;
@@ -56,7 +74,8 @@ static struct commit *plan(struct kafka_req *q, const struct k_offset_commit_req
                                                    .partition = p->partition,
                                                    .leader_epoch = p->leader_epoch,
                                                    .offset = p->offset,
-                                                   .metadata = p->metadata.p ? p->metadata : STR("")};
+                                                   .metadata = p->metadata.p ? p->metadata : STR(""),
+                                                   .expire_ms = expire_ms};
         }
     }
     return c;
@@ -76,7 +95,13 @@ static void commit_home(void *arg)
 {
     struct kafka_req *q = arg;
     const struct k_offset_commit_req *req = q->in;
-    struct commit *c = plan(q, req, coord_may_commit(q->k->coord, req));
+    struct coord_commit who = {.group = req->group,
+                               .member_id = req->member_id,
+                               .instance_id = req->instance_id,
+                               .generation = req->generation,
+                               .group_known = kafka_group_is_known(q->k, req->group),
+                               .no_group = q->version >= 9 ? K_GROUP_ID_NOT_FOUND : K_ILLEGAL_GENERATION};
+    struct commit *c = plan(q, req, coord_may_commit(q->k->coord, &who));
 
     if (c->count > 0)
         offsets_commit_async(q->k->offsets, req->group, c->at, c->count, on_committed, c);

@@ -27,10 +27,14 @@ struct member {
     int32_t protocol_count;
     char *assignment;
     size_t assignment_n;
-    void *join, *sync;   // who waits for an answer
-    bool skips;          // its client knows skip_assignment
-    int64_t deadline_ms; // of the next heartbeat
-    struct member *next; // in the order they came
+    void *join, *sync;    // who waits for an answer
+    bool skips;           // its client knows skip_assignment
+    bool is_new;          // its first join was not answered yet
+    bool synced;          // it has asked for its assignment in this generation
+    uint64_t renewal;     // back under a new id: `join` is answered when this version is stored
+    struct str former_id; // its id before that
+    int64_t deadline_ms;  // of the next heartbeat
+    struct member *next;  // in the order they came
 };
 
 /* A member id that was given out and has not joined yet (KIP-394). */
@@ -50,8 +54,8 @@ struct cgroup {
     size_t count;
     struct guest *guests;
     bool delayed;        // Preparing for the first time: waits though all have joined
-    bool storing;        // the assignments are on their way to the disk
-    int64_t deadline_ms; // of Preparing and Completing
+    uint64_t assigning;  // the version with the assignments is on its way to the disk; 0: none is
+    int64_t deadline_ms; // of Preparing and Completing, and of those that have not synced in Stable
     int64_t delay_end_ms;
     int64_t state_ms; // wall clock
 };
@@ -59,7 +63,8 @@ struct cgroup {
 struct coord {
     struct coord_options o;
     struct map groups;
-    int64_t next_ms; // nothing is due before
+    int64_t next_ms;   // nothing is due before
+    uint64_t versions; // that were stored of any group
     bool closed;
 };
 
@@ -78,8 +83,8 @@ struct str cgroup_choose(const struct cgroup *g);
 
 struct member *member_new(struct cgroup *g, struct str id, struct str instance_id,
                           const struct coord_client *client);
-/* A static member is back under another id. The old names live on in the arena returned, the caller's to end. */
-struct arena member_rename(struct member *m, struct str id, const struct coord_client *client) MUST_CHECK;
+/* A static member is back under another id. */
+void member_rename(struct member *m, struct str id, const struct coord_client *client);
 /* Takes a member out of its group and tells it so, if it waits. */
 void member_drop(struct coord *c, struct cgroup *g, struct member *m, int16_t error);
 struct member *member_find(const struct cgroup *g, struct str id);

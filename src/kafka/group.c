@@ -20,7 +20,8 @@
 enum {
     SESSION_LEAST_MS = 6000, // Kafka: group.min.session.timeout.ms
     SESSION_MOST_MS = 1800000,
-    MEMBERS_MAX = 1000,         // of a group (Kafka: group.max.size)
+    NEW_MEMBER_MS = 300000,     // a first join waits no longer than this (Kafka: NewMemberJoinTimeoutMs)
+    MEMBERS_MAX = 1000,         // of a group, when nothing else is said
     GROUPS_MAX = 10000,         // with members
     SUBSCRIPTION_MAX = 4 << 20, // bytes of what a member says of itself
 };
@@ -40,6 +41,7 @@ static int64_t due(struct coord *c, int64_t at_ms)
 
 static void beat(struct coord *c, struct member *m)
 {
+    m->is_new = false;
     m->deadline_ms = due(c, now(c) + m->session_ms);
 }
 
@@ -54,7 +56,7 @@ static void enter(struct coord *c, struct cgroup *g, enum state state)
 {
     g->state = state;
     g->state_ms = c->o.io.wall_ms(c->o.io.arg);
-    g->storing = false;
+    g->assigning = 0;
 }
 
 static int64_t rebalance_ms(const struct cgroup *g)
@@ -67,14 +69,16 @@ static int64_t rebalance_ms(const struct cgroup *g)
     return most;
 }
 
-static void store(struct coord *c, struct cgroup *g)
+/* The number of the version that is on its way to the disk. */
+static uint64_t store(struct coord *c, struct cgroup *g)
 {
     struct arena a = {0};
     struct group_meta meta;
 
     cgroup_meta(g, &a, &meta);
-    c->o.io.store(c->o.io.arg, str_of(g->name), &meta);
+    c->o.io.store(c->o.io.arg, str_of(g->name), &meta, ++c->versions);
     arena_fini(&a);
+    return c->versions;
 }
 
 /* Nobody is left: the last generation is stored, and the group is forgotten here. */
@@ -93,18 +97,23 @@ static void vacate(struct coord *c, struct cgroup *g)
 /* ---- the end of joining ---- */
 
 /* The answer to a join that is over; the leader is told all members and decides who reads what. */
-static void tell_joined(struct coord *c, struct cgroup *g, struct member *m, bool skip, struct str leader)
+static void tell_joined(struct coord *c, struct cgroup *g, struct member *m)
 {
     struct arena a = {0};
     struct k_join_group_res res = {.generation = g->generation,
                                    .protocol_type = str_of(g->protocol_type),
                                    .protocol = str_of(g->protocol),
-                                   .leader = leader,
-                                   .skip_assignment = skip,
+                                   .leader = g->leader->id,
                                    .member_id = m->id};
     void *waiter = m->join;
 
-    if (str_eq(leader, m->id)) {
+    /* An old client that leads must not think so: it would assign, and nobody would listen (KIP-814). */
+    if (m->renewal && m == g->leader && m->skips)
+        res.skip_assignment = true;
+    else if (m->renewal && m == g->leader)
+        res.leader = m->former_id;
+    m->renewal = 0;
+    if (str_eq(res.leader, m->id)) {
         res.members = ARENA_ARRAY(&a, struct k_join_group_res_member, g->count);
         for (const struct member *o = g->members; o; o = o->next)
             res.members[res.members_n++] = (struct k_join_group_res_member){
@@ -169,8 +178,11 @@ static void end_joining(struct coord *c, struct cgroup *g)
     g->deadline_ms = due(c, now(c) + rebalance_ms(g));
     for (struct member *m = g->members; m; m = m->next) {
         member_assign(m, STR(""));
+        m->synced = false;
         if (m->join)
-            tell_joined(c, g, m, false, g->leader->id);
+            tell_joined(c, g, m);
+        else
+            beat(c, m); // a static member that is away keeps its place until then
     }
 }
 
@@ -184,8 +196,10 @@ static void try_end_joining(struct coord *c, struct cgroup *g)
 static void rebalance(struct coord *c, struct cgroup *g)
 {
     if (g->state != PREPARING) {
-        for (struct member *m = g->members; m; m = m->next)
+        for (struct member *m = g->members; m; m = m->next) {
             coord_fail_sync(c, m, K_REBALANCE_IN_PROGRESS);
+            m->renewal = 0; // its join is one of this rebalance now
+        }
         enter(c, g, PREPARING);
         g->delayed = false;
         g->deadline_ms = due(c, now(c) + rebalance_ms(g));
@@ -206,7 +220,25 @@ static void begin(struct coord *c, struct cgroup *g)
 
 /* ---- join ---- */
 
-static int16_t check_join(const struct cgroup *g, const struct k_join_group_req *req)
+/*
+ * Whether a group that has its most members turns this one away. While Preparing those count that have joined already, so
+ * that the last ones to come back are out when the limit was lowered. A static member takes its own place again.
+ */
+static bool is_full(const struct coord *c, const struct cgroup *g, const struct k_join_group_req *req)
+{
+    const struct member *self = member_find(g, req->member_id);
+    size_t waiting = 0;
+
+    if (member_of_instance(g, req->instance_id))
+        return false;
+    for (const struct member *m = g->members; m; m = m->next)
+        waiting += m->join != NULL;
+    if (g->state == PREPARING)
+        return (!self || !self->join) && waiting >= c->o.max_members;
+    return !self && g->count >= c->o.max_members;
+}
+
+static int16_t check_join(const struct coord *c, const struct cgroup *g, const struct k_join_group_req *req)
 {
     size_t bytes = 0;
 
@@ -222,10 +254,21 @@ static int16_t check_join(const struct cgroup *g, const struct k_join_group_req 
         return K_INVALID_REQUEST;
     if (!g)
         return req->member_id.n > 0 ? K_UNKNOWN_MEMBER_ID : K_NONE;
-    if (g->count + guest_count(g) >= MEMBERS_MAX && req->member_id.n == 0 &&
-        !member_of_instance(g, req->instance_id))
+    if (is_full(c, g, req) || (req->member_id.n == 0 && guest_count(g) >= c->o.max_members))
         return K_GROUP_MAX_SIZE_REACHED;
     return K_NONE;
+}
+
+/* Who was turned away does not keep the id it was given, and is not waited for. */
+static void turn_away(struct coord *c, struct cgroup *g, struct str member_id)
+{
+    struct member *m = member_find(g, member_id);
+
+    if (m)
+        member_drop(c, g, m, K_GROUP_MAX_SIZE_REACHED);
+    else
+        (void)guest_take(g, member_id);
+    try_end_joining(c, g);
 }
 
 /* A member must be of the group's type and know an assignor that all the others know. */
@@ -271,6 +314,8 @@ static void add_member(struct coord *c, struct cgroup *g, const struct joining *
     member_subscribe(m, j->req);
     m->join = j->waiter;
     m->skips = j->version >= 9;
+    m->is_new = true; // it knows no id to beat with, and a client that went away while it waits is not seen
+    m->deadline_ms = due(c, now(c) + NEW_MEMBER_MS);
     if (g->count == 1) {
         mem_free(g->protocol_type);
         g->protocol_type = str_dup(j->req->protocol_type);
@@ -287,28 +332,25 @@ static void add_member(struct coord *c, struct cgroup *g, const struct joining *
     rebalance(c, g);
 }
 
-/* A static member is back under its instance id: it takes the place of its former self. */
+/*
+ * A static member is back under its instance id: it takes the place of its former self. In a Stable group it goes on without a rebalance,
+ * unless the assignor would be another one now; it is told so when its new id is on disk, for after a crash an id that
+ * was not stored would be fenced.
+ */
 static void replace_static(struct coord *c, struct cgroup *g, const struct joining *j, struct member *m,
                            struct str id)
 {
-    struct arena old_names;
-    struct str old_id = m->id;
-    bool leads = g->leader == m, same = member_subscribed_so(m, j->req);
-
     coord_fail_join(c, m, K_FENCED_INSTANCE_ID);
     coord_fail_sync(c, m, K_FENCED_INSTANCE_ID);
-    old_names = member_rename(m, id, j->client);
+    member_rename(m, id, j->client);
     member_subscribe(m, j->req);
     m->skips = j->version >= 9;
     m->join = j->waiter;
-    if (g->state == STABLE && same) {
-        /* An old client that leads must not think so: it would assign, and nobody would listen (KIP-814). */
-        store(c, g);
-        tell_joined(c, g, m, leads && m->skips, leads && m->skips ? m->id : leads ? old_id : g->leader->id);
-    } else {
+    beat(c, m);
+    if (g->state == STABLE && str_is(cgroup_choose(g), g->protocol))
+        m->renewal = store(c, g);
+    else
         rebalance(c, g);
-    }
-    arena_fini(&old_names);
 }
 
 static void join_unknown(struct coord *c, struct cgroup *g, const struct joining *j)
@@ -337,7 +379,7 @@ static void join_again(struct coord *c, struct cgroup *g, const struct joining *
     m->skips = j->version >= 9;
     /* Its answer was lost, or a follower asks although nothing has changed: the same answer again. */
     if (same && (g->state == COMPLETING || (g->state == STABLE && m != g->leader))) {
-        tell_joined(c, g, m, false, g->leader->id);
+        tell_joined(c, g, m);
         return;
     }
     member_subscribe(m, j->req);
@@ -365,14 +407,16 @@ void coord_join(struct coord *c, const struct coord_client *client, int version,
 {
     struct joining j = {client, version, req, waiter};
     struct cgroup *g = coord_find(c, req->group);
-    int16_t error = c->closed ? K_COORDINATOR_NOT_AVAILABLE : check_join(g, req);
+    int16_t error = c->closed ? K_COORDINATOR_NOT_AVAILABLE : check_join(c, g, req);
 
     if (error == K_NONE && g && !fits(g, req))
         error = K_INCONSISTENT_GROUP_PROTOCOL;
     if (error == K_NONE && !g && c->groups.n >= GROUPS_MAX)
         error = K_GROUP_MAX_SIZE_REACHED;
+    if (error == K_GROUP_MAX_SIZE_REACHED && g)
+        turn_away(c, g, req->member_id);
     if (error != K_NONE) {
-        coord_join_error(c, waiter, error, req->member_id);
+        coord_join_error(c, waiter, error, error == K_GROUP_MAX_SIZE_REACHED ? STR("") : req->member_id);
         return;
     }
     if (!g) {
@@ -401,6 +445,8 @@ static int16_t check_sync(const struct cgroup *g, const struct k_sync_group_req 
 {
     int16_t error;
 
+    if (req->group.n == 0)
+        return K_INVALID_GROUP_ID;
     if (!g)
         return K_UNKNOWN_MEMBER_ID;
     error = member_who(g, req->member_id, req->instance_id, m);
@@ -424,6 +470,14 @@ static void take_assignments(struct cgroup *g, const struct k_sync_group_req *re
     }
 }
 
+static bool all_synced(const struct cgroup *g)
+{
+    for (const struct member *m = g->members; m; m = m->next)
+        if (!m->synced)
+            return false;
+    return true;
+}
+
 void coord_sync(struct coord *c, const struct k_sync_group_req *req, void *waiter)
 {
     struct cgroup *g = coord_find(c, req->group);
@@ -434,27 +488,25 @@ void coord_sync(struct coord *c, const struct k_sync_group_req *req, void *waite
         sync_error(c, waiter, error);
         return;
     }
+    m->synced = true;
     if (g->state == STABLE) {
+        if (all_synced(g))
+            g->deadline_ms = INT64_MAX;
         tell_synced(c, g, m, waiter);
         return;
     }
     coord_fail_sync(c, m, K_UNKNOWN_MEMBER_ID);
     m->sync = waiter;
-    if (m == g->leader && !g->storing) {
+    if (m == g->leader && !g->assigning) {
         take_assignments(g, req);
-        g->storing = true;
-        store(c, g);
+        g->assigning = store(c, g);
     }
 }
 
 /* Only when the assignments are on disk are they told: after a crash the group goes on with what its members know. */
-void coord_stored(struct coord *c, struct str group, int32_t generation, bool ok)
+static void assigned(struct coord *c, struct cgroup *g, bool ok)
 {
-    struct cgroup *g = coord_find(c, group);
-
-    if (!g || g->state != COMPLETING || !g->storing || g->generation != generation)
-        return;
-    g->storing = false;
+    g->assigning = 0;
     if (!ok) {
         for (struct member *m = g->members; m; m = m->next) {
             member_assign(m, STR(""));
@@ -464,10 +516,31 @@ void coord_stored(struct coord *c, struct str group, int32_t generation, bool ok
         return;
     }
     enter(c, g, STABLE);
-    g->deadline_ms = INT64_MAX;
+    if (all_synced(g))
+        g->deadline_ms = INT64_MAX; // else who has not synced by then is gone
     for (struct member *m = g->members; m; m = m->next)
         if (m->sync)
             tell_synced(c, g, m, m->sync);
+}
+
+void coord_stored(struct coord *c, struct str group, uint64_t version, bool ok)
+{
+    struct cgroup *g = coord_find(c, group);
+
+    if (!g)
+        return;
+    if (g->state == COMPLETING && g->assigning == version)
+        assigned(c, g, ok);
+    for (struct member *m = g->members; m; m = m->next) {
+        if (m->renewal != version)
+            continue;
+        if (ok) {
+            tell_joined(c, g, m);
+        } else {
+            m->renewal = 0;
+            coord_fail_join(c, m, K_COORDINATOR_NOT_AVAILABLE);
+        }
+    }
 }
 
 /* ---- the small ones ---- */
@@ -476,7 +549,9 @@ int16_t coord_heartbeat(struct coord *c, const struct k_heartbeat_req *req)
 {
     struct cgroup *g = coord_find(c, req->group);
     struct member *m = NULL;
-    int16_t error = c->closed ? K_COORDINATOR_NOT_AVAILABLE : K_UNKNOWN_MEMBER_ID;
+    int16_t error = c->closed           ? K_COORDINATOR_NOT_AVAILABLE
+                    : req->group.n == 0 ? K_INVALID_GROUP_ID
+                                        : K_UNKNOWN_MEMBER_ID;
 
     if (!g)
         return error;
@@ -489,56 +564,83 @@ int16_t coord_heartbeat(struct coord *c, const struct k_heartbeat_req *req)
     return g->state == PREPARING ? K_REBALANCE_IN_PROGRESS : K_NONE;
 }
 
-static void leave(struct coord *c, struct cgroup *g, struct member *m)
+/* *left: a member is gone, not only an id that was given out. */
+static int16_t leave(struct coord *c, struct cgroup *g, const struct coord_leaver *who, bool *left)
 {
-    member_drop(c, g, m, K_UNKNOWN_MEMBER_ID);
-    rebalance(c, g);
-}
-
-int16_t coord_leave(struct coord *c, struct str group, struct str member_id, struct str instance_id)
-{
-    struct cgroup *g = coord_find(c, group);
     struct member *m = NULL;
-    int16_t error;
+    int16_t error = K_NONE;
 
-    if (!g)
-        return c->closed ? K_COORDINATOR_NOT_AVAILABLE : K_UNKNOWN_MEMBER_ID;
-    if (!instance_id.p && guest_take(g, member_id)) {
-        if (g->count == 0)
-            vacate(c, g);
-        else
-            try_end_joining(c, g);
-        return K_NONE;
-    }
-    if (instance_id.p && member_id.n == 0) { // an admin removes a static member by its instance id alone
-        m = member_of_instance(g, instance_id);
+    if (who->instance_id.p &&
+        who->member_id.n == 0) { // an admin removes a static member by its instance id alone
+        m = member_of_instance(g, who->instance_id);
         error = m ? K_NONE : K_UNKNOWN_MEMBER_ID;
-    } else {
-        error = member_who(g, member_id, instance_id, &m);
+    } else if (!guest_take(g, who->member_id)) {
+        error = member_who(g, who->member_id, who->instance_id, &m);
     }
-    if (error == K_NONE)
-        leave(c, g, m);
+    if (error == K_NONE && m) {
+        member_drop(c, g, m, K_UNKNOWN_MEMBER_ID);
+        *left = true;
+    }
     return error;
 }
 
-int16_t coord_may_commit(struct coord *c, const struct k_offset_commit_req *req)
+int16_t coord_leave(struct coord *c, struct str group, struct coord_leaver *who, size_t n)
 {
-    struct cgroup *g = coord_find(c, req->group);
-    struct member *m = NULL;
+    struct cgroup *g = coord_find(c, group);
+    bool left = false;
+
+    if (c->closed || group.n == 0)
+        return c->closed ? K_COORDINATOR_NOT_AVAILABLE : K_INVALID_GROUP_ID;
+    for (size_t i = 0; i < n; i++)
+        who[i].error = g ? leave(c, g, &who[i], &left) : K_UNKNOWN_MEMBER_ID;
+    if (g && g->count == 0 && !g->guests)
+        vacate(c, g);
+    else if (g && left)
+        rebalance(c, g);
+    else if (g)
+        try_end_joining(c, g);
+    return K_NONE;
+}
+
+int16_t coord_may_commit(struct coord *c, const struct coord_commit *m)
+{
+    struct cgroup *g = coord_find(c, m->group);
+    bool nobody = m->generation < 0 && m->member_id.n == 0 && !m->instance_id.p;
+    struct member *who = NULL;
     int16_t error;
 
     if (c->closed)
         return K_COORDINATOR_NOT_AVAILABLE;
-    if (!g || g->count == 0)
-        return req->generation < 0 ? K_NONE : g ? K_UNKNOWN_MEMBER_ID : K_ILLEGAL_GENERATION;
-    error = member_who(g, req->member_id, req->instance_id, &m);
+    if (!g || g->count == 0) {
+        if (m->generation < 0)
+            return K_NONE;
+        return g || m->group_known ? K_UNKNOWN_MEMBER_ID : m->no_group;
+    }
+    if (nobody)
+        return m->transactional ? K_NONE : K_UNKNOWN_MEMBER_ID;
+    error = member_who(g, m->member_id, m->instance_id, &who);
     if (error != K_NONE)
         return error;
-    if (req->generation != g->generation)
+    if (m->generation != g->generation)
         return K_ILLEGAL_GENERATION;
+    if (m->transactional)
+        return K_NONE;
     if (g->state == COMPLETING)
         return K_REBALANCE_IN_PROGRESS;
-    beat(c, m);
+    beat(c, who);
+    return K_NONE;
+}
+
+int16_t coord_forget(struct coord *c, struct str group)
+{
+    struct cgroup *g = coord_find(c, group);
+
+    if (c->closed)
+        return K_COORDINATOR_NOT_AVAILABLE;
+    if (g && g->count > 0)
+        return K_NON_EMPTY_GROUP;
+    if (g)
+        cgroup_free(c, g);
     return K_NONE;
 }
 
@@ -546,7 +648,7 @@ int16_t coord_may_commit(struct coord *c, const struct k_offset_commit_req *req)
 
 static bool needs_beat(const struct member *m)
 {
-    return !m->join && !m->sync;
+    return (!m->join && !m->sync) || m->is_new;
 }
 
 static int64_t group_next_ms(const struct cgroup *g)
@@ -592,13 +694,12 @@ static bool drop_late(struct coord *c, struct cgroup *g, int64_t at)
 /* The time to sync is up: who did not is gone, and the rest begins again. */
 static void end_syncing(struct coord *c, struct cgroup *g)
 {
-    if (g->storing) {
-        g->deadline_ms = INT64_MAX;
+    g->deadline_ms = INT64_MAX;
+    if (all_synced(g)) // and what the leader said is on its way to the disk
         return;
-    }
     for (struct member *m = g->members, *next; m; m = next) {
         next = m->next;
-        if (!m->sync)
+        if (!m->synced)
             member_drop(c, g, m, K_UNKNOWN_MEMBER_ID);
     }
     rebalance(c, g);
@@ -612,10 +713,10 @@ static void tick(struct coord *c, struct cgroup *g, int64_t at)
         vacate(c, g);
     } else if (g->deadline_ms <= at && g->state == PREPARING) {
         end_joining(c, g);
-    } else if (g->deadline_ms <= at && g->state == COMPLETING) {
-        end_syncing(c, g);
     } else if (gone) {
         rebalance(c, g);
+    } else if (g->deadline_ms <= at) {
+        end_syncing(c, g);
     }
 }
 
@@ -643,6 +744,8 @@ struct coord *coord_new(const struct coord_options *o)
     struct coord *c = MEM_NEW(struct coord);
 
     c->o = *o;
+    if (c->o.max_members == 0)
+        c->o.max_members = MEMBERS_MAX;
     c->next_ms = INT64_MAX;
     return c;
 }
@@ -685,6 +788,7 @@ void coord_load(struct coord *c, struct str group, const struct group_meta *meta
 
         member_subscribe(m, &req);
         member_assign(m, from->assignment);
+        m->synced = true;
         beat(c, m);
         if (meta->leader.p && str_eq(m->id, meta->leader))
             g->leader = m;

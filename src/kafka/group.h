@@ -29,8 +29,8 @@ struct coord_io {
     /* The answer to a join or sync; strings are borrowed during the call. */
     void (*joined)(void *waiter, const struct k_join_group_res *res);
     void (*synced)(void *waiter, const struct k_sync_group_res *res);
-    /* Keep this generation; coord_stored() follows. Without members it need not follow. */
-    void (*store)(void *arg, struct str group, const struct group_meta *m);
+    /* Keep this; coord_stored() follows with the version. Without members it need not follow. */
+    void (*store)(void *arg, struct str group, const struct group_meta *m, uint64_t version);
     /* The last generation that was stored, 0 when none was. */
     int32_t (*last_generation)(void *arg, struct str group);
 };
@@ -38,6 +38,7 @@ struct coord_io {
 struct coord_options {
     struct coord_io io;
     int64_t initial_delay_ms; // how long an empty group waits for more members
+    size_t max_members;       // of a group (Kafka: group.max.size); 0: 1000
 };
 
 struct coord *coord_new(const struct coord_options *o);
@@ -54,11 +55,38 @@ struct coord_client {
 void coord_join(struct coord *c, const struct coord_client *client, int version,
                 const struct k_join_group_req *req, void *waiter);
 void coord_sync(struct coord *c, const struct k_sync_group_req *req, void *waiter);
-void coord_stored(struct coord *c, struct str group, int32_t generation, bool ok);
+void coord_stored(struct coord *c, struct str group, uint64_t version, bool ok);
 int16_t coord_heartbeat(struct coord *c, const struct k_heartbeat_req *req);
-int16_t coord_leave(struct coord *c, struct str group, struct str member_id, struct str instance_id);
-/* Whether a member (or, generation -1, nobody's member) may commit offsets now. */
-int16_t coord_may_commit(struct coord *c, const struct k_offset_commit_req *req);
+
+/* Who goes: by member id, or a static member by its instance id alone (member_id empty). */
+struct coord_leaver {
+    struct str member_id, instance_id;
+    int16_t error; // out
+};
+/* All at once, so that they make one rebalance. Not K_NONE: it failed for all alike, and the errors are not set. */
+int16_t coord_leave(struct coord *c, struct str group, struct coord_leaver *who, size_t n);
+
+/* Whether a member (or, with generation -1, nobody's member) may commit offsets now. */
+struct coord_commit {
+    struct str group, member_id, instance_id;
+    int32_t generation;
+    bool transactional; // TxnOffsetCommit: the state of the group does not matter
+    bool group_known;   // it has positions, or had members once
+    int16_t no_group;   // what a member of a group that is not known is told
+};
+int16_t coord_may_commit(struct coord *c, const struct coord_commit *m);
+
+/* What a group with members knows of a topic; false: it has none. */
+struct coord_reads {
+    bool consumers;  // it speaks the protocol of consumers, so its topics are known
+    bool stable;     // not in a rebalance
+    bool subscribed; // to the topic; also when the subscriptions cannot be read
+};
+bool coord_reads(struct coord *c, struct str group, struct str topic, struct coord_reads *out);
+
+bool coord_is_known(struct coord *c, struct str group);
+/* The group is deleted: ids that were given out are forgotten. NON_EMPTY_GROUP while there are members. */
+int16_t coord_forget(struct coord *c, struct str group);
 
 /* When coord_tick() is due, by the monotonic clock; INT64_MAX: not. */
 int64_t coord_next_ms(struct coord *c);

@@ -22,6 +22,7 @@ static int ids;
 static char stored_group[64];
 static int32_t stored_generation;
 static size_t stored_members;
+static uint64_t stored_version;
 static int stores;
 static int32_t before;
 
@@ -65,13 +66,14 @@ static void synced(void *waiter, const struct k_sync_group_res *res)
     keep(w->assignment, sizeof w->assignment, res->assignment);
 }
 
-static void store(void *arg, struct str group, const struct group_meta *m)
+static void store(void *arg, struct str group, const struct group_meta *m, uint64_t version)
 {
     (void)arg;
     stores++;
     keep(stored_group, sizeof stored_group, group);
     stored_generation = m->generation;
     stored_members = m->member_count;
+    stored_version = version;
 }
 
 static int32_t last_generation(void *arg, struct str group)
@@ -90,7 +92,8 @@ static void begin(int64_t delay_ms)
                                      .synced = synced,
                                      .store = store,
                                      .last_generation = last_generation},
-                              .initial_delay_ms = delay_ms};
+                              .initial_delay_ms = delay_ms,
+                              .max_members = 3};
 
     clock_ms = 1000000;
     ids = stores = 0;
@@ -174,9 +177,20 @@ static int16_t heartbeat(const char *id, int32_t generation)
 
 static int16_t may_commit(const char *id, int32_t generation)
 {
-    struct k_offset_commit_req req = {.group = STR("g"), .generation = generation, .member_id = str_of(id)};
+    struct coord_commit m = {.group = STR("g"),
+                             .generation = generation,
+                             .member_id = str_of(id),
+                             .no_group = K_ILLEGAL_GENERATION};
 
-    return coord_may_commit(c, &req);
+    return coord_may_commit(c, &m);
+}
+
+static int16_t leave(struct str member_id, struct str instance_id)
+{
+    struct coord_leaver who = {.member_id = member_id, .instance_id = instance_id};
+
+    OK(coord_leave(c, STR("g"), &who, 1) == K_NONE);
+    return who.error;
 }
 
 static bool state_is(const char *state)
@@ -189,6 +203,24 @@ static bool state_is(const char *state)
     return state ? is : !found;
 }
 
+/* A member that subscribes to the topics tu and v, as Kafka's consumers write it. */
+static void one_reading(struct call *w)
+{
+    static const char says[] = "\0\1\0\0\0\2\0\2tu\0\1v\377\377\377\377";
+    struct k_join_group_req_protocol p = {STR("range"), str_from(says, sizeof says - 1)};
+    struct k_join_group_req req = {.group = STR("g"),
+                                   .session_timeout_ms = 10000,
+                                   .rebalance_timeout_ms = 30000,
+                                   .member_id = STR(""),
+                                   .protocol_type = STR("consumer"),
+                                   .protocols = &p,
+                                   .protocols_n = 1};
+    struct coord_client client = {STR("client"), STR("/h")};
+
+    coord_join(c, &client, 3, &req, w);
+    OK(w->answers == 1 && w->error == K_NONE);
+}
+
 /* One member, Stable in its generation. */
 static void one_stable(struct call *m)
 {
@@ -198,7 +230,7 @@ static void one_stable(struct call *m)
     OK(m->answers == 1 && m->error == K_NONE && m->members == 1);
     sync_as(&s, m->member_id, m->generation, m->member_id, "p0");
     OK(s.answers == 0 && stored_members == 1);
-    coord_stored(c, STR("g"), m->generation, true);
+    coord_stored(c, STR("g"), stored_version, true);
     OK(s.answers == 1 && s.error == K_NONE && strcmp(s.assignment, "p0") == 0);
     OK(state_is("Stable"));
 }
@@ -218,7 +250,7 @@ static void two_stable(struct call *a, struct call *b)
     sync_as(&sb, b->member_id, b->generation, NULL, NULL);
     sync_as(&sa, a->member_id, a->generation, b->member_id, "pb");
     OK(sa.answers == 0 && sb.answers == 0);
-    coord_stored(c, STR("g"), a->generation, true);
+    coord_stored(c, STR("g"), stored_version, true);
     OK(sa.answers == 1 && sb.answers == 1 && strcmp(sb.assignment, "pb") == 0);
 }
 
@@ -235,7 +267,7 @@ TEST(one_member)
     OK(heartbeat("who", 1) == K_UNKNOWN_MEMBER_ID);
     OK(may_commit(m.member_id, 1) == K_NONE && may_commit(m.member_id, 0) == K_ILLEGAL_GENERATION);
     OK(may_commit("", -1) == K_UNKNOWN_MEMBER_ID);
-    OK(coord_leave(c, STR("g"), str_of(m.member_id), STR_NULL) == K_NONE);
+    OK(leave(str_of(m.member_id), STR_NULL) == K_NONE);
     OK(state_is(NULL) && stored_members == 0 && stored_generation == 2);
     OK(may_commit("", -1) == K_NONE && may_commit(m.member_id, 1) == K_ILLEGAL_GENERATION);
     end();
@@ -328,7 +360,7 @@ TEST(a_leader_that_leaves_is_replaced)
 
     begin(0);
     two_stable(&a, &b);
-    OK(coord_leave(c, STR("g"), str_of(a.member_id), STR_NULL) == K_NONE);
+    OK(leave(str_of(a.member_id), STR_NULL) == K_NONE);
     join(&again, (struct how){.id = b.member_id});
     OK(again.answers == 1 && again.members == 1 && strcmp(again.leader, b.member_id) == 0 &&
        again.generation == 3);
@@ -364,7 +396,7 @@ TEST(a_join_while_assignments_are_stored)
     OK(s.answers == 0);
     enter(&b);
     OK(s.answers == 1 && s.error == K_REBALANCE_IN_PROGRESS);
-    coord_stored(c, STR("g"), 1, true); // too late, that generation is over
+    coord_stored(c, STR("g"), stored_version, true); // too late, that generation is over
     OK(state_is("PreparingRebalance"));
     end();
 }
@@ -376,7 +408,7 @@ TEST(a_store_that_fails)
     begin(0);
     enter(&a);
     sync_as(&s, a.member_id, 1, a.member_id, "p0");
-    coord_stored(c, STR("g"), 1, false);
+    coord_stored(c, STR("g"), stored_version, false);
     OK(s.answers == 1 && s.error == K_COORDINATOR_NOT_AVAILABLE);
     OK(state_is("PreparingRebalance"));
     end();
@@ -433,7 +465,7 @@ TEST(a_lost_answer_is_given_again)
     join(&again, (struct how){.id = a.member_id});
     OK(again.answers == 1 && again.generation == 1 && again.members == 1);
     sync_as(&s, a.member_id, 1, a.member_id, "p0");
-    coord_stored(c, STR("g"), 1, true);
+    coord_stored(c, STR("g"), stored_version, true);
     s = (struct call){0};
     sync_as(&s, a.member_id, 1, NULL, NULL);
     OK(s.answers == 1 && strcmp(s.assignment, "p0") == 0);
@@ -462,7 +494,7 @@ static void static_stable(struct call *m, int version)
     sync_as(&s, m->member_id, m->generation, m->member_id, "p0");
     OK(s.error == K_FENCED_INSTANCE_ID ||
        s.answers == 0); // a sync without the instance id is from the same member
-    coord_stored(c, STR("g"), m->generation, true);
+    coord_stored(c, STR("g"), stored_version, true);
     OK(state_is("Stable"));
 }
 
@@ -472,7 +504,9 @@ TEST(a_static_member_comes_back)
 
     begin(0);
     static_stable(&m, 9);
-    join(&back, (struct how){.instance = "i", .version = 9});
+    join(&back, (struct how){.instance = "i", .version = 9, .says = "other topics"});
+    OK(back.answers == 0 && stores == 2); // the new id is stored first: after a crash it must not be fenced
+    coord_stored(c, STR("g"), stored_version, true);
     OK(back.answers == 1 && back.error == K_NONE && back.generation == m.generation);
     OK(back.skip && strcmp(back.leader, back.member_id) == 0 && back.members == 1);
     OK(strcmp(back.member_id, m.member_id) != 0);
@@ -488,9 +522,14 @@ TEST(an_old_static_client_does_not_think_it_leads)
     begin(0);
     static_stable(&m, 5);
     join(&back, (struct how){.instance = "i", .version = 5});
+    coord_stored(c, STR("g"), stored_version, true);
     OK(back.answers == 1 && strcmp(back.leader, m.member_id) == 0 && back.members == 0 && !back.skip);
-    join(&changed, (struct how){.instance = "i", .says = "other topics"});
-    OK(changed.answers == 1 && changed.generation == m.generation + 1);
+    join(&changed, (struct how){.instance = "i", .protocol = "range"});
+    OK(changed.answers == 0 && state_is("Stable"));
+    join(&m, (struct how){.instance = "i", .protocol = "range"}); // before that was stored
+    OK(changed.answers == 1 && changed.error == K_FENCED_INSTANCE_ID);
+    coord_stored(c, STR("g"), stored_version, false);
+    OK(m.answers == 2 && m.error == K_COORDINATOR_NOT_AVAILABLE && state_is("Stable"));
     end();
 }
 
@@ -504,8 +543,8 @@ TEST(a_static_members_former_self_is_fenced)
     join(&back, (struct how){.instance = "i", .version = 9});
     req.member_id = str_of(m.member_id);
     OK(coord_heartbeat(c, &req) == K_FENCED_INSTANCE_ID);
-    OK(coord_leave(c, STR("g"), str_of(m.member_id), STR("i")) == K_FENCED_INSTANCE_ID);
-    OK(coord_leave(c, STR("g"), STR(""), STR("i")) == K_NONE); // an admin's way
+    OK(leave(str_of(m.member_id), STR("i")) == K_FENCED_INSTANCE_ID);
+    OK(leave(STR(""), STR("i")) == K_NONE); // an admin's way
     OK(state_is(NULL));
     end();
 }
@@ -531,6 +570,138 @@ TEST(a_group_after_a_restart)
     OK(state_is("Stable") && heartbeat("m", 7) == K_NONE && may_commit("m", 7) == K_NONE);
     pass(10001);
     OK(state_is(NULL) && stored_generation == 8);
+    end();
+}
+
+TEST(another_assignor_of_a_static_member_is_a_rebalance)
+{
+    struct call a = {0}, b = {0}, again = {0}, back = {0}, sa = {0}, sb = {0};
+
+    begin(0);
+    static_stable(&a, 9);
+    enter(&b);
+    join(&again, (struct how){.id = a.member_id, .instance = "i", .version = 9});
+    OK(again.answers == 1 && strcmp(again.protocol, "range") == 0);
+    sync_as(&sb, b.member_id, 2, NULL, NULL);
+    sync_as(&sa, a.member_id, 2, NULL, NULL);
+    coord_stored(c, STR("g"), stored_version, true);
+    join(&back, (struct how){.instance = "i", .version = 9, .protocol = "sticky"});
+    OK(back.answers == 0 && state_is("PreparingRebalance"));
+    end();
+}
+
+TEST(a_group_has_a_most)
+{
+    struct call a = {0}, b = {0}, third = {0}, guest = {0}, more = {0}, again[3] = {0};
+
+    begin(0);
+    two_stable(&a, &b);
+    join(&guest, (struct how){0});
+    OK(guest.error == K_MEMBER_ID_REQUIRED);
+    enter(&third);
+    join(&again[0], (struct how){.id = a.member_id});
+    join(&again[1], (struct how){.id = b.member_id});
+    join(&more, (struct how){.id = guest.member_id});
+    OK(more.error == K_GROUP_MAX_SIZE_REACHED && !more.member_id[0]);
+    OK(third.answers == 1 && again[0].members == 3);
+    join(&more, (struct how){0});
+    OK(more.error == K_GROUP_MAX_SIZE_REACHED);
+    end();
+}
+
+TEST(who_joins_and_goes_away_is_not_waited_for_forever)
+{
+    struct call a = {0}, b = {0}, gone = {0};
+
+    begin(0);
+    two_stable(&a, &b);
+    join(&gone, (struct how){.version = 3, .rebalance_ms = 1800000});
+    for (int i = 0; i < 99; i++) {
+        pass(3000);
+        OK(heartbeat(a.member_id, 2) == K_REBALANCE_IN_PROGRESS);
+        OK(heartbeat(b.member_id, 2) == K_REBALANCE_IN_PROGRESS);
+    }
+    OK(gone.answers == 0);
+    pass(3001);
+    OK(gone.answers == 1 && gone.error == K_UNKNOWN_MEMBER_ID);
+    end();
+}
+
+TEST(who_never_syncs_is_gone_though_it_beats)
+{
+    struct call a = {0}, b = {0}, again = {0}, sa = {0};
+
+    begin(0);
+    one_stable(&a);
+    enter(&b);
+    join(&again, (struct how){.id = a.member_id});
+    sync_as(&sa, a.member_id, 2, NULL, NULL);
+    coord_stored(c, STR("g"), stored_version, true);
+    OK(sa.answers == 1 && state_is("Stable"));
+    for (int i = 0; i < 10; i++) {
+        OK(heartbeat(a.member_id, 2) == K_NONE && heartbeat(b.member_id, 2) == K_NONE);
+        pass(3000);
+    }
+    OK(heartbeat(b.member_id, 2) == K_UNKNOWN_MEMBER_ID);
+    OK(heartbeat(a.member_id, 2) == K_REBALANCE_IN_PROGRESS);
+    end();
+}
+
+TEST(several_leave_at_once)
+{
+    struct call a = {0}, b = {0}, again[2] = {0}, third = {0};
+    struct coord_leaver who[3] = {{.member_id = STR("nobody")}};
+
+    begin(0);
+    two_stable(&a, &b);
+    enter(&third);
+    join(&again[0], (struct how){.id = a.member_id});
+    who[1].member_id = str_of(b.member_id);
+    who[2].member_id = str_of(a.member_id);
+    OK(coord_leave(c, STR("g"), who, 3) == K_NONE);
+    OK(who[0].error == K_UNKNOWN_MEMBER_ID && who[1].error == K_NONE && who[2].error == K_NONE);
+    OK(again[0].error == K_UNKNOWN_MEMBER_ID && third.answers == 1 && third.members == 1);
+    OK(third.generation == 3); // one rebalance for both
+    OK(coord_leave(c, STR(""), who, 1) == K_INVALID_GROUP_ID);
+    end();
+}
+
+TEST(commits_of_those_who_are_no_members)
+{
+    struct coord_commit m = {.group = STR("g"), .generation = 4, .no_group = K_GROUP_ID_NOT_FOUND};
+    struct call a = {0};
+
+    begin(0);
+    OK(coord_may_commit(c, &m) == K_GROUP_ID_NOT_FOUND);
+    m.group_known = true;
+    OK(coord_may_commit(c, &m) == K_UNKNOWN_MEMBER_ID);
+    m.generation = -1;
+    OK(coord_may_commit(c, &m) == K_NONE);
+    one_stable(&a);
+    OK(coord_may_commit(c, &m) == K_UNKNOWN_MEMBER_ID);
+    m.transactional = true;
+    OK(coord_may_commit(c, &m) == K_NONE);
+    end();
+}
+
+TEST(what_a_group_reads)
+{
+    struct call a = {0}, s = {0};
+    struct coord_reads r;
+
+    begin(0);
+    OK(!coord_reads(c, STR("g"), STR("t"), &r) && coord_forget(c, STR("g")) == K_NONE);
+    join(&a, (struct how){.version = 3, .says = "s"});
+    OK(coord_reads(c, STR("g"), STR("t"), &r) && r.consumers && !r.stable &&
+       r.subscribed); // not to be read: any
+    OK(coord_forget(c, STR("g")) == K_NON_EMPTY_GROUP);
+    (void)leave(str_of(a.member_id), STR_NULL);
+    a = (struct call){0};
+    one_reading(&a);
+    sync_as(&s, a.member_id, a.generation, NULL, NULL);
+    coord_stored(c, STR("g"), stored_version, true);
+    OK(coord_reads(c, STR("g"), STR("tu"), &r) && r.stable && r.subscribed);
+    OK(coord_reads(c, STR("g"), STR("t"), &r) && !r.subscribed);
     end();
 }
 

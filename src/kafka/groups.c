@@ -1,5 +1,6 @@
 /*
- * The group APIs around the coordinator: FindCoordinator, JoinGroup, SyncGroup, Heartbeat, LeaveGroup, DescribeGroups, ListGroups.
+ * The members' APIs around the coordinator: FindCoordinator, JoinGroup, SyncGroup, Heartbeat, LeaveGroup. groupadmin.c has those
+ * of people and consoles.
  *
  * The coordinator lives on the home loop: every request of a group is posted there, and kafka_reply() brings it back. So
  * groups need no lock. One timer on that loop wakes the coordinator when something is due.
@@ -11,7 +12,7 @@
 #include "obs/obs.h"
 #include "os/os.h"
 
-#include <stdlib.h>
+enum { SWEEP_MS = 600000 }; // Kafka: offsets.retention.check.interval.ms
 
 /* ---- what the coordinator asks for ---- */
 
@@ -81,7 +82,7 @@ static int32_t last_generation(void *arg, struct str group)
 struct storing {
     struct kafka *k;
     char *group;
-    int32_t generation;
+    uint64_t version;
     bool ok;
 };
 
@@ -91,7 +92,7 @@ static void on_stored(void *arg)
 {
     struct storing *s = arg;
 
-    coord_stored(s->k->coord, str_of(s->group), s->generation, s->ok);
+    coord_stored(s->k->coord, str_of(s->group), s->version, s->ok);
     arm(s->k);
     kafka_busy(s->k, -1);
     mem_free(s->group);
@@ -109,32 +110,52 @@ static void meta_done(void *arg, bool ok, const struct err *e)
     loop_post(s->k->home, on_stored, s);
 }
 
-static bool has_positions(struct kafka *k, struct str group)
-{
-    struct arena a = {0};
-    struct offset_at *at;
-    size_t n;
-
-    offsets_list(k->offsets, group, &a, &at, &n);
-    arena_fini(&a);
-    return n > 0;
-}
-
-/* An empty group that has committed nothing leaves nothing behind. */
-static void store(void *arg, struct str group, const struct group_meta *m)
+static void store(void *arg, struct str group, const struct group_meta *m, uint64_t version)
 {
     struct kafka *k = arg;
     struct storing *s = MEM_NEW(struct storing);
-    bool keep = m->member_count > 0 || has_positions(k, group);
 
     s->k = k;
     s->group = str_dup(group);
-    s->generation = m->generation;
+    s->version = version;
     obs_add(OBS_kafka_rebalances_total, 1);
     obs_debug("kafka", "a group's generation is stored group=%.*s generation=%d members=%zu", STR_ARG(group),
               m->generation, m->member_count);
     kafka_busy(k, 1);
-    offsets_put_meta_async(k->offsets, group, keep ? m : NULL, meta_done, s);
+    offsets_put_meta_async(k->offsets, group, m, meta_done, s);
+}
+
+/* ---- old positions ---- */
+
+/* A sink connector commits without members, and its group is deleted with it: while it is there its positions are wanted. */
+static enum offsets_reader reader_of(void *arg, struct str group, struct str topic)
+{
+    struct kafka *k = arg;
+    struct coord_reads r;
+
+    if (str_starts(group, STR("connect-")))
+        return OFFSETS_READ;
+    if (!coord_reads(k->coord, group, topic, &r))
+        return OFFSETS_NO_READER;
+    return r.consumers && r.stable && !r.subscribed ? OFFSETS_UNREAD : OFFSETS_READ;
+}
+
+/* On the committer's thread. What was not written now is found again by the next sweep. */
+static void swept(void *arg, bool ok, const struct err *e)
+{
+    (void)ok;
+    (void)e;
+    kafka_busy(arg, -1);
+}
+
+static void sweep(void *arg)
+{
+    struct kafka *k = arg;
+    struct offsets_sweep s = {.retention_ms = k->offsets_retention_ms, .arg = k, .reader = reader_of};
+
+    kafka_busy(k, 1);
+    offsets_sweep_async(k->offsets, &s, swept, k);
+    timer_start(k->sweep_timer, SWEEP_MS);
 }
 
 /* ---- life ---- */
@@ -163,8 +184,12 @@ static void arm(struct kafka *k)
 
 static void arm_first(void *arg)
 {
-    arm(arg);
-    kafka_busy(arg, -1);
+    struct kafka *k = arg;
+
+    arm(k);
+    k->sweep_timer = timer_new(k->home, sweep, k);
+    timer_start(k->sweep_timer, SWEEP_MS);
+    kafka_busy(k, -1);
 }
 
 void kafka_groups_start(struct kafka *k)
@@ -177,7 +202,8 @@ void kafka_groups_start(struct kafka *k)
                                      .synced = synced,
                                      .store = store,
                                      .last_generation = last_generation},
-                              .initial_delay_ms = k->initial_rebalance_ms};
+                              .initial_delay_ms = k->initial_rebalance_ms,
+                              .max_members = k->group_max_members};
     struct arena a = {0};
     struct str *names;
     size_t n;
@@ -202,6 +228,7 @@ static void close_groups(void *arg)
 
     coord_close(k->coord);
     timer_free(k->group_timer);
+    timer_free(k->sweep_timer);
     k->groups_closed = true;
     kafka_busy(k, -1);
 }
@@ -224,8 +251,12 @@ static void join_home(void *arg)
     struct kafka_req *q = arg;
     struct kafka *k = q->k;
     struct coord_client client = {q->client_id, str_of(q->client_host)};
+    const struct k_join_group_req *req = q->in;
 
-    coord_join(k->coord, &client, q->version, q->in, q);
+    if (req->reason.n > 0)
+        obs_debug("kafka", "a member joins group=%.*s member=%.*s reason=\"%.*s\"", STR_ARG(req->group),
+                  STR_ARG(req->member_id), STR_ARG(req->reason));
+    coord_join(k->coord, &client, q->version, req, q);
     arm(k);
 }
 
@@ -251,17 +282,25 @@ static void leave_home(void *arg)
     struct kafka_req *q = arg;
     struct kafka *k = q->k;
     const struct k_leave_group_req *req = q->in;
-    struct k_leave_group_res res = {.members_n = req->members_n};
+    size_t n = q->version < 3 ? 1 : (size_t)req->members_n;
+    struct coord_leaver *who = ARENA_ARRAY(&q->arena, struct coord_leaver, n);
+    struct k_leave_group_res res = {0};
 
-    if (q->version < 3) {
-        res.error = coord_leave(k->coord, req->group, req->member_id, STR_NULL);
-    } else {
-        res.members = ARENA_ARRAY(&q->arena, struct k_leave_group_res_member, (size_t)req->members_n);
-        for (int32_t i = 0; i < req->members_n; i++)
-            res.members[i] = (struct k_leave_group_res_member){
-                .id = req->members[i].id,
-                .instance_id = req->members[i].instance_id,
-                .error = coord_leave(k->coord, req->group, req->members[i].id, req->members[i].instance_id)};
+    if (q->version < 3)
+        who[0].member_id = req->member_id;
+    for (size_t i = 0; q->version >= 3 && i < n; i++)
+        who[i] = (struct coord_leaver){.member_id = req->members[i].id,
+                                       .instance_id = req->members[i].instance_id};
+    res.error = coord_leave(k->coord, req->group, who, n);
+    if (q->version < 3 && res.error == K_NONE)
+        res.error = who[0].error;
+    res.members = ARENA_ARRAY(&q->arena, struct k_leave_group_res_member, n);
+    for (size_t i = 0; q->version >= 3 && res.error == K_NONE && i < n; i++) {
+        if (req->members[i].reason.n > 0)
+            obs_debug("kafka", "a member leaves group=%.*s member=%.*s reason=\"%.*s\"", STR_ARG(req->group),
+                      STR_ARG(who[i].member_id), STR_ARG(req->members[i].reason));
+        res.members[res.members_n++] = (struct k_leave_group_res_member){
+            .id = who[i].member_id, .instance_id = who[i].instance_id, .error = who[i].error};
     }
     kafka_reply(q, &res);
     arm(k);
@@ -332,99 +371,4 @@ void kafka_find_coordinator(struct kafka_req *q, const void *in)
     for (int32_t i = 0; i < req->keys_n; i++)
         res.coordinators[i] = coordinator_of(q, req->key_type, req->keys[i]);
     kafka_reply(q, &res);
-}
-
-/* ---- DescribeGroups, ListGroups ---- */
-
-/* A group without members: it is known by what it has committed. */
-static bool describe_stored(struct kafka_req *q, struct str group, struct k_describe_groups_res_group *out)
-{
-    struct group_meta m = {.protocol_type = STR("")};
-    bool stored = offsets_get_meta(q->k->offsets, group, &q->arena, &m);
-
-    *out = (struct k_describe_groups_res_group){
-        .group = group, .state = STR("Empty"), .protocol_type = m.protocol_type, .operations = INT32_MIN};
-    return stored || has_positions(q->k, group);
-}
-
-static void describe_home(void *arg)
-{
-    struct kafka_req *q = arg;
-    const struct k_describe_groups_req *req = q->in;
-    struct k_describe_groups_res res = {.groups_n = req->groups_n};
-
-    res.groups = ARENA_ARRAY(&q->arena, struct k_describe_groups_res_group, (size_t)req->groups_n);
-    for (int32_t i = 0; i < req->groups_n; i++) {
-        struct k_describe_groups_res_group *g = &res.groups[i];
-
-        if (coord_describe(q->k->coord, req->groups[i], &q->arena, g) ||
-            describe_stored(q, req->groups[i], g))
-            continue;
-        g->state = STR("Dead");
-        if (q->version >= 6) { // KIP-1043; before, a group that is not there is just dead
-            g->error = K_GROUP_ID_NOT_FOUND;
-            g->error_message = STR("there is no such group");
-        }
-    }
-    kafka_reply(q, &res);
-}
-
-void kafka_describe_groups(struct kafka_req *q, const void *in)
-{
-    (void)in;
-    kafka_go_home(q, describe_home);
-}
-
-static bool among(const struct str *list, int32_t n, struct str s)
-{
-    for (int32_t i = 0; i < n; i++)
-        if (str_eq_nocase(list[i], s))
-            return true;
-    return n == 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct k_list_groups_res_group *x = a, *y = b;
-
-    return str_cmp(x->group, y->group);
-}
-
-static void list_home(void *arg)
-{
-    struct kafka_req *q = arg;
-    const struct k_list_groups_req *req = q->in;
-    struct k_list_groups_res_group *live;
-    struct k_list_groups_res res = {0};
-    size_t live_n, stored_n, n = 0;
-    struct str *stored;
-
-    coord_list(q->k->coord, &q->arena, &live, &live_n);
-    offsets_groups(q->k->offsets, &q->arena, &stored, &stored_n);
-    if (live_n > 1)
-        qsort(live, live_n, sizeof *live, by_name);
-    res.groups = ARENA_ARRAY(&q->arena, struct k_list_groups_res_group, live_n + stored_n);
-    for (size_t i = 0, j = 0; i < live_n || j < stored_n;) { // both are sorted
-        int c = i == live_n ? 1 : j == stored_n ? -1 : str_cmp(live[i].group, stored[j]);
-        struct k_describe_groups_res_group d = {0};
-
-        if (c > 0 && describe_stored(q, stored[j], &d))
-            res.groups[n++] =
-                (struct k_list_groups_res_group){stored[j], d.protocol_type, d.state, STR("classic")};
-        else if (c <= 0)
-            res.groups[n++] = live[i];
-        i += c <= 0;
-        j += c >= 0;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (among(req->states, req->states_n, res.groups[i].state) &&
-            among(req->types, req->types_n, res.groups[i].type))
-            res.groups[res.groups_n++] = res.groups[i];
-    kafka_reply(q, &res);
-}
-
-void kafka_list_groups(struct kafka_req *q, const void *in)
-{
-    (void)in;
-    kafka_go_home(q, list_home);
 }

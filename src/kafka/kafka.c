@@ -4,6 +4,8 @@
 #include "kafka/conn.h"
 #include "kafka/kafka_int.h"
 
+enum { OFFSETS_RETENTION_MS = 7 * 24 * 3600 * 1000 };
+
 static bool is_wildcard(const char *host)
 {
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
@@ -22,6 +24,8 @@ static struct kafka *kafka_new(const struct kafka_options *o, const char *told)
     k->auto_create = o->auto_create;
     k->partitions = o->partitions > 0 ? o->partitions : 1;
     k->initial_rebalance_ms = o->initial_rebalance_ms;
+    k->group_max_members = (size_t)o->group_max_members;
+    k->offsets_retention_ms = o->offsets_retention_ms > 0 ? o->offsets_retention_ms : OFFSETS_RETENTION_MS;
     k->home = net_loop(o->net, 0);
     mutex_init(&k->lock);
     cond_init(&k->idle);

@@ -14,7 +14,7 @@
  *
  * How it works: conn.c cuts frames; request.c finds the row in api.def, reads the body (wire.c, messages.def) and calls the
  * handler, one function an API: produce.c, producer.c (ids of idempotent producers), fetch.c, positions.c (ListOffsets), metadata.c,
- * topics.c (create, delete, settings by config.c), commits.c (offsets of groups), groups.c, and the rest in api.c. A handler
+ * topics.c (create, delete, settings by config.c), commits.c (offsets of groups), groups.c (members), groupadmin.c, and the rest in api.c. A handler
  * answers with kafka_reply(), at once or later and then from any thread. The coordinator (group.c, member.c) is a state
  * machine without I/O that lives on one loop.
  *
@@ -46,6 +46,9 @@ struct kafka_options {
     int32_t partitions;          // of a topic made without a number; 0: 1 (Kafka: num.partitions)
     int64_t
         initial_rebalance_ms; // how long an empty group waits for more members (Kafka: group.initial.rebalance.delay.ms)
+    int32_t group_max_members; // 0: 1000 (Kafka: group.max.size)
+    int64_t
+        offsets_retention_ms; // positions of a group without members; 0: 7 days (Kafka: offsets.retention.minutes)
 };
 
 /* *port: the one it listens on. */

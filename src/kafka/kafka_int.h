@@ -50,6 +50,7 @@ enum kafka_error {
     K_INVALID_PRODUCER_EPOCH = 47,
     K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
     K_KAFKA_STORAGE_ERROR = 56,
+    K_NON_EMPTY_GROUP = 68,
     K_GROUP_ID_NOT_FOUND = 69,
     K_FETCH_SESSION_ID_NOT_FOUND = 70,
     K_FENCED_LEADER_EPOCH = 74,
@@ -58,6 +59,7 @@ enum kafka_error {
     K_MEMBER_ID_REQUIRED = 79,
     K_GROUP_MAX_SIZE_REACHED = 81,
     K_FENCED_INSTANCE_ID = 82,
+    K_GROUP_SUBSCRIBED_TO_TOPIC = 86,
     K_INVALID_RECORD = 87,
     K_UNKNOWN_TOPIC_ID = 100,
 };
@@ -74,9 +76,11 @@ struct kafka {
     bool auto_create;
     int32_t partitions;
     int64_t initial_rebalance_ms;
+    size_t group_max_members;
+    int64_t offsets_retention_ms;
     struct loop *home; // groups and their timer belong to it
     struct coord *coord;
-    struct timer *group_timer;
+    struct timer *group_timer, *sweep_timer;
     int64_t group_due_ms; // what the timer is set to
     bool groups_closed;   // on the home loop
 
@@ -158,6 +162,8 @@ int16_t kafka_check_epoch(int32_t epoch);
 
 void kafka_groups_start(struct kafka *k); // loads what was stored
 void kafka_groups_stop(struct kafka *k);  // answers all who wait; waits until requests and stores have ended
+/* Whether anything is stored of a group: positions, or a generation. */
+bool kafka_group_is_known(struct kafka *k, struct str group);
 /* fn(q) on the loop that groups belong to. */
 void kafka_go_home(struct kafka_req *q, void (*fn)(void *q));
 /* For what is under way without a request: kafka_groups_stop() waits for it. */

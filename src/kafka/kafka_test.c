@@ -675,6 +675,78 @@ TEST(groups_are_described_and_listed)
     end();
 }
 
+static int16_t delete_group(int fd, int version, const char *group)
+{
+    struct str names[] = {STR("never"), str_of(group)};
+    struct k_delete_groups_req req = {names, 2};
+    struct k_delete_groups_res res;
+
+    call(fd, &DELETE_GROUPS, version, &req, &res);
+    OK(res.groups_n == 2 && res.groups[0].error == K_GROUP_ID_NOT_FOUND &&
+       str_is(res.groups[1].group, group));
+    return res.groups[1].error;
+}
+
+TEST(groups_are_deleted)
+{
+    struct k_leave_group_req leave = {.group = STR("g")};
+    struct k_leave_group_res left;
+    struct k_join_group_res m;
+    int fd;
+
+    begin();
+    fd = dial();
+    ensure(fd, "t");
+    for (int v = 0; v <= 2; v++) {
+        join_alone(fd, 5, &m);
+        sync_alone(fd, 3, &m);
+        OK(commit(fd, 7, &m, 5, "t") == K_NONE);
+        OK(delete_group(fd, v, "g") == K_NON_EMPTY_GROUP);
+        leave.member_id = m.member_id;
+        call(fd, &LEAVE_GROUP, 1, &leave, &left);
+        OK(left.error == K_NONE && str_is(described(fd, 5, "g").state, "Empty"));
+        OK(delete_group(fd, v, "g") == K_NONE && committed(fd, 7, false).offset == -1);
+        OK(delete_group(fd, v, "g") == K_GROUP_ID_NOT_FOUND);
+        OK(described(fd, 6, "g").error == K_GROUP_ID_NOT_FOUND);
+    }
+    OK(delete_group(fd, 2, "") == K_INVALID_GROUP_ID);
+    close(fd);
+    end();
+}
+
+/* The errors of the whole and of partition 0 of topic t, in group g. */
+static int16_t delete_offset(int fd, int32_t partition, int16_t *whole)
+{
+    struct k_offset_delete_req_topic t = {STR("t"), &partition, 1};
+    struct k_offset_delete_req req = {STR("g"), &t, 1};
+    struct k_offset_delete_res res;
+
+    call(fd, &OFFSET_DELETE, 0, &req, &res);
+    *whole = res.error;
+    return res.topics_n == 1 ? res.topics[0].partitions[0].error : K_NONE;
+}
+
+TEST(single_positions_are_deleted)
+{
+    struct k_join_group_res m;
+    int16_t whole;
+    int fd;
+
+    begin();
+    fd = dial();
+    ensure(fd, "t");
+    OK(delete_offset(fd, 0, &whole) == K_NONE && whole == K_GROUP_ID_NOT_FOUND);
+    OK(commit(fd, 7, NULL, 5, "t") == K_NONE);
+    OK(delete_offset(fd, 9, &whole) == K_UNKNOWN_TOPIC_OR_PARTITION && whole == K_NONE);
+    OK(delete_offset(fd, 0, &whole) == K_NONE && whole == K_NONE && committed(fd, 7, false).offset == -1);
+    join_alone(fd, 5, &m);
+    sync_alone(fd, 3, &m);
+    OK(commit(fd, 7, &m, 6, "t") == K_NONE); // its subscription cannot be read, so it may be of this topic
+    OK(delete_offset(fd, 0, &whole) == K_GROUP_SUBSCRIBED_TO_TOPIC && committed(fd, 7, false).offset == 6);
+    close(fd);
+    end();
+}
+
 TEST(a_group_survives_a_restart)
 {
     struct k_heartbeat_req beat = {.group = STR("g")};

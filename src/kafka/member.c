@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "base/rd.h"
 #include "kafka/coord_int.h"
 
 #include <assert.h>
@@ -131,13 +132,14 @@ struct member *member_new(struct cgroup *g, struct str id, struct str instance_i
     return m;
 }
 
-struct arena member_rename(struct member *m, struct str id, const struct coord_client *client)
+void member_rename(struct member *m, struct str id, const struct coord_client *client)
 {
     struct arena old = m->arena;
 
     m->arena = (struct arena){0};
+    m->former_id = arena_str(&m->arena, m->id);
     set_names(m, id, m->instance_id, client);
-    return old;
+    arena_fini(&old);
 }
 
 static void member_free(struct member *m)
@@ -281,6 +283,48 @@ struct str cgroup_choose(const struct cgroup *g)
         if (votes[i] > votes[best])
             best = i;
     return common[best];
+}
+
+/* ---- subscriptions ---- */
+
+/*
+ * ConsumerProtocolSubscription: a version, then in every version the topics. Only what the clients' assignors wrote is asked,
+ * so bytes that are something else are no error: nothing is known then, which is as if all was read.
+ */
+static bool subscribes(struct str metadata, struct str topic)
+{
+    struct rd r = rd_str(metadata);
+    bool found = false;
+    size_t n;
+
+    (void)rd_i16(&r);
+    n = rd_count(&r, rd_i32(&r), 2);
+    for (size_t i = 0; i < n && rd_ok(&r) && !found; i++) {
+        int16_t length = rd_i16(&r);
+        struct str name = length < 0 ? STR_NULL : rd_bytes(&r, (size_t)length);
+
+        found = rd_ok(&r) && str_eq(name, topic);
+    }
+    return found || !rd_ok(&r);
+}
+
+bool coord_reads(struct coord *c, struct str group, struct str topic, struct coord_reads *out)
+{
+    const struct cgroup *g = coord_find(c, group);
+
+    if (!g || g->count == 0)
+        return false;
+    *out = (struct coord_reads){.consumers = str_is(str_of(g->protocol_type), "consumer"),
+                                .stable = g->state == STABLE,
+                                .subscribed = !g->protocol};
+    for (const struct member *m = g->members; m && g->protocol && !out->subscribed; m = m->next)
+        out->subscribed = subscribes(member_metadata(m, g->protocol), topic);
+    return true;
+}
+
+bool coord_is_known(struct coord *c, struct str group)
+{
+    return coord_find(c, group) != NULL;
 }
 
 /* ---- telling ---- */
