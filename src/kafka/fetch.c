@@ -44,6 +44,28 @@ static bool by_id(const struct fetch *f)
     return f->q->version >= 13;
 }
 
+/* The client wants records of transactions only when they are committed: up to the last stable offset (KIP-98). */
+static bool committed_only(const struct fetch *f)
+{
+    return f->req->isolation_level == 1;
+}
+
+/* What the client must pass over in the piece that it gets. */
+static bool fill_aborted(struct fetch *f, struct str topic, const struct k_fetch_req_partition *in,
+                         int64_t next, struct k_fetch_res_partition *out, struct err *e)
+{
+    struct log_aborted *list;
+    size_t n;
+
+    if (!log_aborted(f->q->k->log, topic, in->partition, in->offset, next, &f->arena, &list, &n, e))
+        return false;
+    out->aborted = ARENA_ARRAY(&f->arena, struct k_fetch_res_aborted, n);
+    for (size_t i = 0; i < n; i++)
+        out->aborted[i] = (struct k_fetch_res_aborted){list[i].producer_id, list[i].first};
+    out->aborted_n = (int32_t)n;
+    return true;
+}
+
 /* The bytes of a small piece, read into the answer's arena; a large one stays a piece. */
 static bool load(struct fetch *f, struct log_piece *piece, struct wire_records *out, struct err *e)
 {
@@ -79,13 +101,18 @@ static int16_t fill_records(struct fetch *f, struct str topic, const struct k_fe
     if (left <= 0 && f->bytes > 0)
         return K_NONE;
     max = left > 0 ? (size_t)left : 1;
-    if (!log_fetch_piece(f->q->k->log, topic, in->partition, in->offset, max, &piece, &e))
+    if (!(committed_only(f) ? log_fetch_stable_piece : log_fetch_piece)(f->q->k->log, topic, in->partition,
+                                                                        in->offset, max, &piece, &e))
         return e.kind == ERR_NONE        ? K_NONE
                : e.kind == ERR_NOT_FOUND ? K_OFFSET_OUT_OF_RANGE
                                          : kafka_error_of(&e);
     if (f->bytes > 0 && piece.n > max) {
         os_close(f->q->k->os, piece.fd);
         return K_NONE;
+    }
+    if (committed_only(f) && !fill_aborted(f, topic, in, piece.next, out, &e)) {
+        os_close(f->q->k->os, piece.fd);
+        return e.kind == ERR_NOT_FOUND ? K_OFFSET_OUT_OF_RANGE : kafka_error_of(&e);
     }
     if (!load(f, &piece, &out->records, &e))
         return kafka_error_of(&e);
@@ -104,14 +131,15 @@ static int16_t fill_partition(struct fetch *f, const struct log_topic *t, int16_
                                           .last_stable_offset = -1,
                                           .start_offset = -1,
                                           .preferred_replica = -1,
-                                          .aborted_n = f->req->isolation_level == 1 ? 0 : -1};
+                                          .aborted_n = committed_only(f) ? 0 : -1};
     if (topic_error != K_NONE)
         return topic_error;
     if (!log_range(f->q->k->log, t->name, in->partition, &range))
         return K_UNKNOWN_TOPIC_OR_PARTITION;
     if ((error = kafka_check_epoch(in->leader_epoch)) != K_NONE)
         return error;
-    out->high_watermark = out->last_stable_offset = range.end;
+    out->high_watermark = range.end;
+    out->last_stable_offset = range.stable;
     out->start_offset = range.start;
     if (in->offset < range.start || in->offset > range.end)
         return K_OFFSET_OUT_OF_RANGE;

@@ -236,6 +236,44 @@ void batch_fini(struct batch_writer *w)
     buf_fini(&w->_packed);
 }
 
+/* ---- transaction markers ---- */
+
+enum { MARK_ABORT, MARK_COMMIT }; // control record types; the versions of key and value are 0
+
+struct str batch_mark_write(struct batch_writer *w, int64_t producer_id, int16_t producer_epoch,
+                            const struct batch_mark *m, int64_t time_ms)
+{
+    char key[4] = {0}, value[6] = {0};
+
+    be_put16(key + 2, m->commit ? MARK_COMMIT : MARK_ABORT);
+    be_put32(value + 2, (uint32_t)m->coordinator_epoch);
+    batch_begin(w, KIB);
+    w->producer_id = producer_id;
+    w->producer_epoch = producer_epoch;
+    w->attributes = BATCH_CONTROL | BATCH_TRANSACTIONAL;
+    batch_add(w, time_ms, str_from(key, sizeof key), str_from(value, sizeof value), NULL, 0);
+    return batch_end(w);
+}
+
+static struct str take_bytes(struct rd *in);
+
+bool batch_mark_read(struct str records, struct batch_mark *out)
+{
+    struct rd r = rd_str(records);
+    struct str key, value;
+
+    (void)rd_varint(&r);  // length
+    rd_skip(&r, 1);       // attributes
+    (void)rd_varint(&r);  // time
+    (void)rd_varint(&r);  // offset
+    key = take_bytes(&r); // version and type
+    value = take_bytes(&r);
+    if (!rd_ok(&r) || key.n < 4 || value.n < 6 || be_get16(key.p + 2) > MARK_COMMIT)
+        return false;
+    *out = (struct batch_mark){be_get16(key.p + 2) == MARK_COMMIT, (int32_t)be_get32(value.p + 2)};
+    return true;
+}
+
 /* ---- reading ---- */
 
 void batch_open(struct batch_reader *r, struct arena *a, struct str batches)

@@ -103,6 +103,20 @@ void batch_add_at(struct batch_writer *w, int32_t offset_delta, const struct rec
 struct str batch_end(struct batch_writer *w);
 void batch_fini(struct batch_writer *w);
 
+/*
+ * A transaction marker (KIP-98, "Control Messages"): a control batch of one record, whose key says how the transaction
+ * of the batch's producer ended in this partition and whose value has the coordinator's epoch.
+ */
+struct batch_mark {
+    bool commit; // else abort
+    int32_t coordinator_epoch;
+};
+/* The whole batch, borrowed until the next batch_begin or batch_fini. */
+struct str batch_mark_write(struct batch_writer *w, int64_t producer_id, int16_t producer_epoch,
+                            const struct batch_mark *m, int64_t time_ms);
+/* From what follows the header of a control batch; false when it is no marker. */
+bool batch_mark_read(struct str records, struct batch_mark *out);
+
 struct batch_reader {
     struct arena *arena;
     struct str rest;     // batches not opened yet

@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <fcntl.h>
 
-enum { RESERVE_BYTES = 1 << 20 };
+enum { RESERVE_BYTES = 1 << 20, VERSION = 2 };
 
 /* ---- files replaced as a whole, on a full disk too ---- */
 
@@ -57,6 +57,7 @@ static void put_producers(struct buf *b, struct producers *ps, int64_t now)
         buf_i64(b, p->id);
         buf_i16(b, p->epoch);
         buf_i64(b, p->last_ms);
+        buf_i32(b, p->coordinator_epoch);
         buf_u8(b, p->n);
         for (int i = 0; i < p->n; i++) {
             buf_i32(b, p->b[i].first);
@@ -66,9 +67,18 @@ static void put_producers(struct buf *b, struct producers *ps, int64_t now)
     }
 }
 
+static void put_ongoing(struct buf *b, const struct ongoings *o)
+{
+    buf_i32(b, (int32_t)o->n);
+    for (size_t i = 0; i < o->n; i++) {
+        buf_i64(b, o->list[i].producer_id);
+        buf_i64(b, o->list[i].first);
+    }
+}
+
 static void take_dirty(struct check *c, struct part *p, struct seg *s)
 {
-    if (!s->dirty)
+    if (!s->dirty && s->aborts_n == 0)
         return;
     s->dirty = false;
     MEM_PUSH_ROOM(c->dirty, c->n, c->cap);
@@ -95,9 +105,11 @@ static bool put_part(struct check *c, struct part *p, int64_t now)
         buf_i64(b, p->segs[i]->size);
         buf_i64(b, p->segs[i]->max_ts);
         buf_i64(b, p->segs[i]->created_ms);
+        buf_i32(b, (int32_t)(p->segs[i]->aborts_saved + p->segs[i]->aborts_n));
         take_dirty(c, p, p->segs[i]);
     }
     put_producers(b, &p->producers, now);
+    put_ongoing(b, &p->ongoing);
     return true;
 }
 
@@ -114,7 +126,7 @@ static void snapshot(struct log *l, bool last)
     c->bytes.max = SIZE_MAX / 2;
     buf_reset(&c->bytes);
     c->seq = l->journal.next - 1;
-    file_begin(&c->bytes, "tarnckpt");
+    file_begin(&c->bytes, "tarnckpt", VERSION);
     buf_i64(&c->bytes, (int64_t)c->seq);
     buf_i32(&c->bytes, l->journal.cur);
     buf_i64(&c->bytes, l->journal.pos);
@@ -178,6 +190,7 @@ static bool sync_seg(struct log *l, const struct dirty *d, struct err *e)
 static bool write_check(struct log *l, struct err *e)
 {
     struct check *c = &l->check;
+    struct err full = {0};
     bool ok = true;
 
     for (size_t i = 0; i < c->n; i++) {
@@ -185,10 +198,18 @@ static bool write_check(struct log *l, struct err *e)
             ok = sync_seg(l, &c->dirty[i], e);
         if (ok)
             seg_index_save(c->dirty[i].part, c->dirty[i].seg);
+        if (ok && full.kind == ERR_NONE && !txn_save(l, c->dirty[i].part, c->dirty[i].seg, e)) {
+            ok = e->kind == ERR_FULL; // the others are synced all the same: they are not dirty any more
+            full = *e;
+        }
         seg_unref(c->dirty[i].seg);
         part_unref(c->dirty[i].part);
     }
     c->n = 0;
+    if (ok && full.kind != ERR_NONE) {
+        *e = full;
+        return false;
+    }
     return ok && file_replace(l, "checkpoint", &c->bytes, e);
 }
 
@@ -285,7 +306,7 @@ void check_run(void *log)
 
 /* ---- reading it ---- */
 
-static void take_producers(struct rd *r, struct part *p)
+static void take_producers(struct rd *r, struct part *p, uint32_t version)
 {
     size_t n = rd_count(r, rd_i32(r), 19);
 
@@ -295,6 +316,7 @@ static void take_producers(struct rd *r, struct part *p)
         one.id = rd_i64(r);
         one.epoch = rd_i16(r);
         one.last_ms = rd_i64(r);
+        one.coordinator_epoch = version >= 2 ? rd_i32(r) : -1;
         one.n = rd_u8(r);
         if (one.n > PRODUCER_BATCHES)
             rd_fail(r, "a producer has too many batches");
@@ -305,6 +327,25 @@ static void take_producers(struct rd *r, struct part *p)
         }
         if (rd_ok(r) && p)
             producer_set(&p->producers, &one);
+    }
+}
+
+static void take_ongoing(struct rd *r, struct part *p)
+{
+    size_t n = rd_count(r, rd_i32(r), 16);
+    int64_t before = -1;
+
+    for (size_t i = 0; i < n && rd_ok(r); i++) {
+        struct ongoing one = {.producer_id = rd_i64(r)};
+
+        one.first = rd_i64(r);
+        if (one.first <= before)
+            rd_fail(r, "transactions are out of order");
+        before = one.first;
+        if (!p)
+            continue;
+        MEM_PUSH_ROOM(p->ongoing.list, p->ongoing.n, p->ongoing.cap);
+        p->ongoing.list[p->ongoing.n++] = one;
     }
 }
 
@@ -325,16 +366,17 @@ static void settle_size(struct log *l, struct seg *s, bool last, bool wanted)
     arena_fini(&a);
 }
 
-static void take_segs(struct log *l, struct rd *r, struct part *p)
+static void take_segs(struct log *l, struct rd *r, struct part *p, uint32_t version)
 {
     size_t n = rd_count(r, rd_i32(r), 32);
     int64_t before = -1;
 
     for (size_t i = 0; i < n && rd_ok(r); i++) {
         int64_t base = rd_i64(r), size = rd_i64(r), max_ts = rd_i64(r), created = rd_i64(r);
+        int32_t aborts = version >= 2 ? rd_i32(r) : 0;
         struct seg *s;
 
-        if (base <= before || size < 0)
+        if (base <= before || size < 0 || aborts < 0)
             rd_fail(r, "segments are out of order");
         before = base;
         if (!rd_ok(r) || !p)
@@ -343,12 +385,13 @@ static void take_segs(struct log *l, struct rd *r, struct part *p)
         s->size = size;
         s->max_ts = max_ts;
         s->created_ms = created;
+        s->aborts_saved = (size_t)aborts;
         settle_size(l, s, i + 1 == n, p->start < p->end);
         part_add_seg(p, s);
     }
 }
 
-static void take_part(struct log *l, struct rd *r)
+static void take_part(struct log *l, struct rd *r, uint32_t version)
 {
     struct log_uuid id = {0};
     struct str bytes = rd_bytes(r, sizeof id.b);
@@ -369,15 +412,20 @@ static void take_part(struct log *l, struct rd *r)
     }
     if (p && (p->start < 0 || p->start > p->end))
         rd_fail(r, "offsets of a partition are out of order");
-    take_segs(l, r, p);
-    take_producers(r, p);
+    take_segs(l, r, p, version);
+    take_producers(r, p, version);
+    if (version >= 2)
+        take_ongoing(r, p);
+    if (p)
+        txn_stable(p);
 }
 
 bool check_load(struct log *l, struct journal_start *start, struct err *e)
 {
     struct arena a = {0};
     const char *path = arena_fmt(&a, "%s/checkpoint", l->dir);
-    struct str bytes, body;
+    struct file_body body = {.known = VERSION};
+    struct str bytes;
     uint64_t run;
     size_t parts;
     struct rd r;
@@ -386,7 +434,7 @@ bool check_load(struct log *l, struct journal_start *start, struct err *e)
     ok = os_read_file(l->os, path, SIZE_MAX / 2, &a, &bytes, e) &&
          file_open(bytes, "tarnckpt", path, &body, e);
     if (ok) {
-        r = rd_str(body);
+        r = rd_str(body.bytes);
         start->after = (uint64_t)rd_i64(&r);
         start->file = rd_i32(&r);
         start->pos = rd_i64(&r);
@@ -396,7 +444,7 @@ bool check_load(struct log *l, struct journal_start *start, struct err *e)
             rd_fail(&r, "its journal file is neither 0 nor 1");
         parts = rd_count(&r, rd_i32(&r), 52);
         for (size_t i = 0; i < parts && rd_ok(&r); i++)
-            take_part(l, &r);
+            take_part(l, &r, body.version);
         ok = rd_ok(&r) || err_set(e, ERR_CORRUPT, "%s: %s", path, rd_why(&r));
     }
     l->check_seq = ok ? start->after : 0;

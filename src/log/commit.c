@@ -252,6 +252,7 @@ static uint64_t publish_part(struct log *l, struct op_part *t, struct log_part_w
     struct part *p = t->part;
     struct seg *s = t->seg;
     struct batch_header h;
+    struct batch_mark mark;
     uint64_t records = 0;
     int64_t pos = t->pos;
 
@@ -260,6 +261,8 @@ static uint64_t publish_part(struct log *l, struct op_part *t, struct log_part_w
         if (!batch_header(str_from(t->heads + i * BATCH_HEADER, BATCH_HEADER), &h))
             abort();
         seg_index_add(s, h.base_offset, pos, h.max_timestamp_ms);
+        if (h.attributes & (BATCH_TRANSACTIONAL | BATCH_CONTROL))
+            txn_took(p, s, &h, stage_mark(t, i, &h, &mark) ? &mark : NULL);
         pos += h.length + 12;
         records += (uint64_t)h.count;
     }
@@ -269,6 +272,7 @@ static uint64_t publish_part(struct log *l, struct op_part *t, struct log_part_w
     s->size = pos;
     s->dirty = true;
     __atomic_store_n(&p->end, t->end_offset, __ATOMIC_RELEASE);
+    txn_stable(p);
     mutex_unlock(&p->lock);
     w->start_offset = part_start(p);
     touch(l, p);
@@ -456,6 +460,9 @@ static void control(struct log *l, struct op *op)
     case OP_CHECKPOINT:
         if (check_idle(l) && check_wanted(l) && !log_has_failed(l))
             check_start(l, false);
+        break;
+    case OP_PRODUCERS:
+        producers_tell(op->parts[0].part, op->told);
         break;
     case OP_APPEND:
     case OP_TRIM:

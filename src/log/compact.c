@@ -290,7 +290,7 @@ static void doom(struct doomed *d, struct seg *s)
 }
 
 /* The list of the partition, with the new file for the first of n segments and without the others. */
-static void swap(struct compaction *c, struct seg **old, size_t n, struct doomed *doomed)
+static void swap(struct compaction *c, struct seg **old, size_t n, size_t aborts, struct doomed *doomed)
 {
     struct part *p = c->part;
     struct seg *s = seg_new(c->l, p, old[0]->base);
@@ -300,6 +300,7 @@ static void swap(struct compaction *c, struct seg **old, size_t n, struct doomed
     s->max_ts = c->out_max_ts;
     s->created_ms = old[0]->created_ms;
     s->closed = true;
+    s->aborts_saved = aborts;
     mutex_lock(&p->lock);
     while (p->segs[at] != old[0]) // nobody else takes segments away meanwhile
         at++;
@@ -319,15 +320,16 @@ static bool replace(struct compaction *c, struct seg **old, size_t n, struct doo
     struct arena a = {0};
     const char *path = arena_fmt(&a, "%s.log", old[0]->path),
                *index = arena_fmt(&a, "%s.index", old[0]->path);
+    size_t aborts = 0;
     bool ok;
 
-    ok = os_sync(os, c->out, e);
+    ok = os_sync(os, c->out, e) && txn_merge(c->l, old, n, &aborts, e);
     if (ok && os->unlink(os, index) != 0 && errno != ENOENT)
         ok = err_sys(e, "remove %s", index);
     if (ok && os->rename(os, c->out_path, path) != 0)
         ok = err_sys(e, "rename %s", c->out_path);
     if (ok)
-        swap(c, old, n, doomed);
+        swap(c, old, n, aborts, doomed);
     if (ok && !os_sync_dir(os, part_path(c->l, c->part, &a), e)) {
         log_fail(c->l, e); // or a checkpoint would let the merged files go
         ok = false;
@@ -373,7 +375,7 @@ static struct seg **candidates(struct part *p, struct arena *a, int64_t **until,
     size_t n = 0;
 
     mutex_lock(&p->lock);
-    while (n + 1 < p->seg_n && p->segs[n]->closed && !p->segs[n]->dirty) {
+    while (n + 1 < p->seg_n && p->segs[n]->closed && !p->segs[n]->dirty && p->segs[n]->aborts_n == 0) {
         all += p->segs[n]->size;
         dirty += p->segs[n + 1]->base > p->clean_to ? p->segs[n]->size : 0;
         n++;

@@ -13,7 +13,9 @@ struct place {
     int64_t size;
     int64_t until; // offsets from here on are in the next segment
     int64_t pos;
-    bool gaps; // offsets need not follow on one another
+    bool gaps;     // offsets need not follow on one another
+    bool stable;   // for open_place: nothing from the last stable offset on is given out
+    int64_t below; // batches from here on are not given out
 };
 
 static bool corrupt(const struct part *p, int64_t offset, const char *what, struct err *e)
@@ -141,7 +143,7 @@ static size_t check_batches(const struct place *at, int64_t offset, struct str b
     const char *wrong = NULL;
     size_t good = 0;
 
-    while (batch_cut(&rest, &one, &h) && h.base_offset < at->until) {
+    while (batch_cut(&rest, &one, &h) && h.base_offset < at->until && h.base_offset < at->below) {
         if (h.last_offset_delta < 0 || h.base_offset + h.last_offset_delta >= at->until)
             wrong = "its offsets reach into the next segment";
         else if (next < 0 ? h.base_offset > offset && !at->gaps
@@ -185,7 +187,7 @@ static bool read_batches(const struct place *at, int64_t offset, const struct ba
     return n > 0;
 }
 
-/* Is there something to read at offset? False: no, and e says why if it is an error (else e->kind is ERR_NONE). */
+/* at->stable is set. Is there something to read at offset? False: no, and e says why if it is an error (else e->kind is ERR_NONE). */
 static bool open_place(struct log *l, struct str topic, int32_t partition, int64_t offset, struct place *at,
                        struct err *e)
 {
@@ -193,10 +195,11 @@ static bool open_place(struct log *l, struct str topic, int32_t partition, int64
     int64_t start, end;
 
     e->kind = ERR_NONE;
-    *at = (struct place){.part = part_find(l, topic, partition)};
+    *at = (struct place){.part = part_find(l, topic, partition), .stable = at->stable};
     if (!at->part)
         return err_set(e, ERR_NOT_FOUND, "topic %.*s has no partition %d", STR_ARG(topic), partition);
     topic_settings(l, at->part->topic, &unused, &at->gaps);
+    at->below = at->stable ? part_stable(at->part) : INT64_MAX;
     end = part_end(at->part); // before start: a start is never above a later end
     start = part_start(at->part);
     if (offset < start || offset > end) {
@@ -205,74 +208,166 @@ static bool open_place(struct log *l, struct str topic, int32_t partition, int64
         return err_set(e, ERR_NOT_FOUND, "topic %.*s partition %d has offsets %lld to %lld, not %lld",
                        STR_ARG(topic), partition, (long long)start, (long long)end, (long long)offset);
     }
-    return offset < end;
+    return offset < end && offset < at->below;
+}
+
+/* The offset behind the last of whole batches. */
+static int64_t behind(struct str bytes, int64_t otherwise)
+{
+    struct batch_header h;
+    struct str one;
+
+    while (batch_cut(&bytes, &one, &h))
+        otherwise = h.base_offset + h.last_offset_delta + 1;
+    return otherwise;
+}
+
+/* Batches from *offset on, which moves behind them. */
+static bool fetch(struct place *at, int64_t *offset, size_t max_bytes, struct buf *out, struct err *e)
+{
+    struct batch_header head;
+    size_t before = out->n;
+    bool ok = true;
+
+    do {
+        size_t was = out->n, left = max_bytes - (was - before);
+
+        ok = find_batch(at, *offset, &head, e);
+        if (!ok || !at->seg || head.base_offset >= at->below ||
+            (was > before && (size_t)head.length + 12 > left))
+            break;
+        ok = read_batches(at, *offset, &head, left, out, e);
+        if (ok)
+            *offset = behind(str_from(out->p + was, out->n - was), *offset);
+        leave(at);
+    } while (ok && out->n - before < max_bytes);
+    leave(at);
+    return ok || out->n > before; // what is right is given out; the damage is met by the next fetch
 }
 
 bool log_fetch(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
                struct buf *out, struct err *e)
 {
-    struct batch_header head, last;
+    struct place at = {.stable = false};
     struct err mine;
-    struct place at;
-    size_t before = out->n;
-    bool ok = true;
+    bool ok = open_place(l, topic, partition, offset, &at, &mine) ? fetch(&at, &offset, max_bytes, out, &mine)
+                                                                  : mine.kind == ERR_NONE;
 
-    if (!open_place(l, topic, partition, offset, &at, &mine)) {
-        part_unref(at.part);
-        if (mine.kind != ERR_NONE)
-            *e = mine;
-        return mine.kind == ERR_NONE;
-    }
-    do {
-        size_t was = out->n, left = max_bytes - (was - before);
-        struct str rest, one;
-
-        ok = find_batch(&at, offset, &head, &mine);
-        if (!ok || !at.seg || (was > before && (size_t)head.length + 12 > left))
-            break;
-        ok = read_batches(&at, offset, &head, left, out, &mine);
-        rest = ok ? str_from(out->p + was, out->n - was) : STR("");
-        while (batch_cut(&rest, &one, &last))
-            offset = last.base_offset + last.last_offset_delta + 1;
-        leave(&at);
-    } while (ok && out->n - before < max_bytes);
-    leave(&at);
     part_unref(at.part);
-    if (!ok && out->n > before)
-        return true; // what is right is given out; the damage is met by the next fetch
     if (!ok)
         *e = mine;
+    return ok;
+}
+
+/* Takes the batches from `from` on in `out` away that nobody who reads what is committed sees. */
+static bool drop_uncommitted(struct log *l, struct part *p, struct buf *out, size_t from, struct err *e)
+{
+    struct str rest = str_from(out->p + from, out->n - from), one;
+    struct batch_header h;
+    struct arena a = {0};
+    struct abort_entry *aborts = NULL;
+    size_t n = 0;
+    bool ok;
+
+    ok = !batch_header(rest, &h) ||
+         txn_aborted(l, p, &(struct txn_range){h.base_offset, behind(rest, 0), &a}, &aborts, &n, e);
+    for (out->n = ok ? from : out->n; ok && batch_cut(&rest, &one, &h);) {
+        bool gone = (h.attributes & BATCH_CONTROL) != 0;
+
+        for (size_t i = 0; (h.attributes & BATCH_TRANSACTIONAL) && !gone && i < n; i++)
+            gone = aborts[i].producer_id == h.producer_id && aborts[i].first <= h.base_offset &&
+                   h.base_offset < aborts[i].last;
+        if (!gone) {
+            memmove(out->p + out->n, one.p, one.n);
+            out->n += one.n;
+        }
+    }
+    arena_fini(&a);
+    return ok;
+}
+
+bool log_fetch_committed(struct log *l, struct str topic, int32_t partition, int64_t *offset,
+                         size_t max_bytes, struct buf *out, struct err *e)
+{
+    struct place at = {.stable = true};
+    size_t before = out->n;
+    int64_t next = *offset;
+    struct err mine;
+    bool ok;
+
+    if (open_place(l, topic, partition, *offset, &at, &mine)) {
+        ok = fetch(&at, &next, max_bytes, out, &mine) && drop_uncommitted(l, at.part, out, before, &mine);
+        if (ok)
+            *offset = next;
+        else
+            out->n = before;
+    } else {
+        ok = mine.kind == ERR_NONE;
+    }
+    part_unref(at.part);
+    if (!ok)
+        *e = mine;
+    return ok;
+}
+
+/* Where a piece is asked for. */
+struct asked {
+    struct str topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+static bool fetch_piece(struct place *at, int64_t offset, size_t max_bytes, struct log_piece *out,
+                        struct err *e)
+{
+    struct buf checked = buf_make(LIMIT_BATCH > max_bytes ? LIMIT_BATCH + 12 : max_bytes);
+    struct batch_header head;
+    bool ok = find_batch(at, offset, &head, e) && at->seg && head.base_offset < at->below &&
+              read_batches(at, offset, &head, max_bytes, &checked, e);
+
+    if (ok) {
+        int fd = seg_fd(at->part, at->seg, e);
+
+        *out = (struct log_piece){
+            .fd = os_dup(fd, e), .at = at->pos, .n = checked.n, .next = behind(buf_view(&checked), offset)};
+        ok = out->fd >= 0;
+    }
+    leave(at);
+    buf_fini(&checked);
+    return ok;
+}
+
+static bool piece_of(struct place at, struct log *l, const struct asked *from, size_t max_bytes,
+                     struct log_piece *out, struct err *e)
+{
+    struct err mine;
+    bool ok;
+
+    *out = (struct log_piece){.fd = -1};
+    ok = open_place(l, from->topic, from->partition, from->offset, &at, &mine) &&
+         fetch_piece(&at, from->offset, max_bytes, out, &mine);
+    part_unref(at.part);
+    if (!ok) {
+        *e = mine;
+        out->n = 0;
+    }
     return ok;
 }
 
 bool log_fetch_piece(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
                      struct log_piece *out, struct err *e)
 {
-    struct buf checked = buf_make(LIMIT_BATCH > max_bytes ? LIMIT_BATCH + 12 : max_bytes);
-    struct batch_header head;
-    struct err mine;
-    struct place at;
-    bool ok;
+    struct asked from = {topic, partition, offset};
 
-    *out = (struct log_piece){.fd = -1};
-    ok = open_place(l, topic, partition, offset, &at, &mine);
-    if (ok && find_batch(&at, offset, &head, &mine) && at.seg &&
-        read_batches(&at, offset, &head, max_bytes, &checked, &mine)) {
-        int fd = seg_fd(at.part, at.seg, &mine);
+    return piece_of((struct place){.stable = false}, l, &from, max_bytes, out, e);
+}
 
-        *out = (struct log_piece){.fd = os_dup(fd, &mine), .at = at.pos, .n = checked.n};
-        ok = out->fd >= 0;
-    } else {
-        ok = false;
-    }
-    leave(&at);
-    part_unref(at.part);
-    buf_fini(&checked);
-    if (!ok) {
-        *e = mine;
-        out->n = 0;
-    }
-    return ok;
+bool log_fetch_stable_piece(struct log *l, struct str topic, int32_t partition, int64_t offset,
+                            size_t max_bytes, struct log_piece *out, struct err *e)
+{
+    struct asked from = {topic, partition, offset};
+
+    return piece_of((struct place){.stable = true}, l, &from, max_bytes, out, e);
 }
 
 bool log_range(struct log *l, struct str topic, int32_t partition, struct log_range *out)
@@ -281,6 +376,7 @@ bool log_range(struct log *l, struct str topic, int32_t partition, struct log_ra
 
     if (!p)
         return false;
+    out->stable = part_stable(p); // before end: an end is never below an earlier stable offset
     out->end = part_end(p);
     out->start = part_start(p);
     if (out->end < out->start) // both moved between the two looks
@@ -363,7 +459,7 @@ static bool time_in(struct place *at, int64_t time, int64_t *offset, int64_t *ti
 bool log_offset_for_time(struct log *l, struct str topic, int32_t partition, int64_t time_ms, int64_t *offset,
                          int64_t *timestamp_ms)
 {
-    struct place at = {.part = part_find(l, topic, partition)};
+    struct place at = {.part = part_find(l, topic, partition), .below = INT64_MAX};
     struct log_settings unused;
     int64_t from;
     bool found = false;

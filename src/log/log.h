@@ -125,6 +125,9 @@ typedef void log_done_fn(void *arg, bool ok, const struct err *e);
  * A repeat of one of the last five is not appended again and answers its first base_offset; a gap is ERR_INVALID, an
  * old epoch ERR_DENIED. A producer that the partition does not know (or no longer: after a day) may begin with any
  * sequence, as KIP-360 has it, so Kafka's UNKNOWN_PRODUCER_ID (59) never comes about.
+ *
+ * Transactions (KIP-98): a transactional batch opens its producer's transaction in the partition, a marker (batch_mark_write)
+ * ends it. Who may write what is the caller's to decide (kafka/txn.h): a marker is taken as it is.
  */
 void log_append_async(struct log *l, struct log_part_write *parts, size_t count, log_done_fn *done,
                       void *arg);
@@ -133,14 +136,27 @@ void log_append_some_async(struct log *l, struct log_part_write *parts, size_t c
                            void *arg);
 bool log_append(struct log *l, struct log_part_write *parts, size_t count,
                 struct err *e) MUST_CHECK; // waits
+/* What a partition knows of an idempotent or transactional producer. */
+struct log_producer {
+    int64_t id;
+    int16_t epoch;
+    int32_t last_sequence;     // -1: none in this epoch
+    int64_t last_ms;           // wall clock of its last append
+    int32_t coordinator_epoch; // of its last marker; -1: none
+    int64_t first;             // of its open transaction here; -1: none
+};
+/* By id, in a. Waits for the committer: not on a loop's thread. */
+bool log_producers(struct log *l, struct str topic, int32_t partition, struct arena *a,
+                   struct log_producer **out, size_t *count, struct err *e) MUST_CHECK;
 /* A producer id never given out before (durable). */
 bool log_new_producer_id(struct log *l, int64_t *id, struct err *e) MUST_CHECK;
 
 /* ---- fetch ---- */
 
 struct log_range {
-    int64_t start; // first offset there is
-    int64_t end;   // offset the next record will get; all below is durable
+    int64_t start;  // first offset there is
+    int64_t end;    // offset the next record will get; all below is durable
+    int64_t stable; // last stable offset (KIP-98): no transaction that is still open has records below it
 };
 
 bool log_range(struct log *l, struct str topic, int32_t partition,
@@ -159,9 +175,28 @@ struct log_piece {
     int fd;
     int64_t at;
     size_t n;
+    int64_t next; // the offset behind the last batch
 };
 bool log_fetch_piece(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
                      struct log_piece *out, struct err *e) MUST_CHECK;
+/* As log_fetch_piece, but only what is below the last stable offset; at it there is nothing, as at the end. */
+bool log_fetch_stable_piece(struct log *l, struct str topic, int32_t partition, int64_t offset,
+                            size_t max_bytes, struct log_piece *out, struct err *e) MUST_CHECK;
+/*
+ * For who reads what is committed alone: as log_fetch, but *offset moves on to where to read next, nothing is given from the last stable
+ * offset on, and markers and what was aborted are left out. So `out` may stay empty though *offset has moved.
+ */
+bool log_fetch_committed(struct log *l, struct str topic, int32_t partition, int64_t *offset,
+                         size_t max_bytes, struct buf *out, struct err *e) MUST_CHECK;
+
+/* An aborted transaction: records of this producer from `first` to its next marker are to be passed over. */
+struct log_aborted {
+    int64_t producer_id, first;
+};
+/* Those that have records in [from, to), which is below the last stable offset; by their markers' order, in a. */
+bool log_aborted(struct log *l, struct str topic, int32_t partition, int64_t from, int64_t to,
+                 struct arena *a, struct log_aborted **out, size_t *count, struct err *e) MUST_CHECK;
+
 /* First offset whose batch has a timestamp >= time_ms (and that timestamp), or false when there is none. */
 bool log_offset_for_time(struct log *l, struct str topic, int32_t partition, int64_t time_ms, int64_t *offset,
                          int64_t *timestamp_ms);

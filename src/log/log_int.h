@@ -11,6 +11,7 @@
  *     journal.c    frames                                                check.c    the checkpoint file and its thread
  *     seg.c        a segment: file, index                                fetch.c    reading
  *     producer.c   sequence numbers                                      retain.c, compact.c   log_maintain
+ *     txn.c        open transactions, aborted ones
  *
  * "committer": only the committer's thread touches the field (log_open before it starts, log_close after it ended).
  * docs/threads.md has the locks and their order, docs/formats.md the bytes.
@@ -43,6 +44,14 @@ struct seg_entry {
     int64_t max_ts; // of the batches before pos
 };
 
+/* A transaction that was aborted, as it is kept with the segment that has its marker (txn.c). */
+struct abort_entry {
+    int64_t producer_id;
+    int64_t first;  // offset of its first record
+    int64_t last;   // offset of its marker
+    int64_t stable; // last stable offset behind the marker: what is aborted later begins there or behind
+};
+
 enum seg_state { SEG_UNLOADED, SEG_LOADING, SEG_LOADED };
 
 struct seg {
@@ -67,6 +76,10 @@ struct seg {
     size_t idx_n, idx_cap;
     size_t idx_saved; // entries that the index file has
     int64_t idx_file; // bytes of it
+    /* Aborted transactions whose markers are here: first those in the file, then these; part.lock. */
+    size_t aborts_saved;
+    struct abort_entry *aborts;
+    size_t aborts_n, aborts_cap;
 };
 
 struct seg *seg_new(struct log *l, const struct part *p, int64_t base); // with one reference
@@ -121,6 +134,7 @@ struct producer {
     uint8_t n;
     struct producer_batch b[PRODUCER_BATCHES]; // oldest first
     int64_t last_ms;                           // wall clock
+    int32_t coordinator_epoch;                 // of its last marker; -1: it has none
 };
 
 enum producer_answer { PRODUCER_NEW, PRODUCER_DUPLICATE, PRODUCER_OUT_OF_ORDER, PRODUCER_FENCED };
@@ -132,11 +146,42 @@ struct producers {
 enum producer_answer producer_check(const struct producers *ps, const struct batch_header *h,
                                     int64_t *first_offset);
 void producer_took(struct producers *ps, const struct batch_header *h, int64_t now_ms);
+/* A marker: its epoch, when higher, ends the sequences and fences who has a lower one. */
+void producer_marked(struct producers *ps, const struct batch_header *h, int32_t coordinator_epoch,
+                     int64_t now_ms);
 const struct producer *producer_get(const struct producers *ps, int64_t id);
 void producer_set(struct producers *ps, const struct producer *p); // a copy
 void producer_drop(struct producers *ps, int64_t id);
 void producer_expire(struct producers *ps, int64_t now_ms);
 void producer_fini(struct producers *ps);
+
+/* ---- transactions (txn.c) ---- */
+
+/* A transaction that has records in a partition and no marker yet. */
+struct ongoing {
+    int64_t producer_id;
+    int64_t first; // offset of its first record
+};
+
+struct ongoings {
+    struct ongoing *list; // by first: they begin in the order of their offsets
+    size_t n, cap;
+};
+
+/* A batch that is published, or replayed, in segment s. m: what a control batch says, else NULL. REQUIRES part.lock. */
+void txn_took(struct part *p, struct seg *s, const struct batch_header *h, const struct batch_mark *m);
+/* After all batches of a part. REQUIRES part.lock. */
+void txn_stable(struct part *p);
+/* Writes and syncs what the segment's file of aborted transactions lacks. By the checkpointer. */
+bool txn_save(struct log *l, struct part *p, struct seg *s, struct err *e) MUST_CHECK;
+struct txn_range {
+    int64_t from, to; // offsets: has records in [from, to)
+    struct arena *a;  // of the answer
+};
+bool txn_aborted(struct log *l, struct part *p, const struct txn_range *r, struct abort_entry **out,
+                 size_t *count, struct err *e) MUST_CHECK;
+/* For compaction: writes all entries of n segments that become one to the file of the first; *saved: how many those are. */
+bool txn_merge(struct log *l, struct seg **old, size_t n, size_t *saved, struct err *e) MUST_CHECK;
 
 /* ---- topics and partitions (topics.c) ---- */
 
@@ -148,13 +193,15 @@ struct part {
     struct seg **segs;  // by base offset; the last one is active. lock
     size_t seg_n, seg_cap;
     int64_t start, end;         // atomic, written under lock
+    int64_t stable;             // atomic, written under lock: no open transaction has records below it
     int64_t clean_to;           // lock: compacted below
     struct log_watch *watchers; // log.watch_lock
     /* committer */
     int64_t staged_end;
     uint64_t group; // the last group that staged something
     struct producers producers;
-    bool touched; // on the group's list
+    struct ongoings ongoing; // as published
+    bool touched;            // on the group's list
     struct part *next_touched;
 };
 
@@ -203,7 +250,7 @@ void admin_give(struct log *l);
 
 /* ---- appends (commit.c, stage.c) ---- */
 
-enum op_kind { OP_APPEND, OP_TRIM, OP_ROLL, OP_FORGET, OP_CHECKPOINT };
+enum op_kind { OP_APPEND, OP_TRIM, OP_ROLL, OP_FORGET, OP_CHECKPOINT, OP_PRODUCERS };
 
 /* One part of an append as the committer sees it. */
 struct op_part {
@@ -233,9 +280,10 @@ struct op {
     void *arg;
     bool ok;
     struct err err;
-    int64_t trim_to;       // OP_TRIM
-    struct topic *topic;   // OP_FORGET
-    struct op_part one[1]; // room for the usual count
+    int64_t trim_to;             // OP_TRIM
+    struct topic *topic;         // OP_FORGET
+    struct producers_told *told; // OP_PRODUCERS
+    struct op_part one[1];       // room for the usual count
 };
 
 /* How to forget a part that was staged. */
@@ -277,6 +325,16 @@ bool stage_trim(struct log *l, struct op *op) MUST_CHECK;
 void stage_undo(struct log *l, const struct undo *to); // back to how it was when group.undo was `to`
 void stage_keep(struct log *l);                        // it is published: nothing to undo
 bool stage_roll(struct part *p, struct err *e) MUST_CHECK;
+/* What the i-th batch of a part says when it is a marker, as stage_append has made sure of; false: it is none. */
+bool stage_mark(const struct op_part *t, size_t i, const struct batch_header *h, struct batch_mark *out);
+
+/* What log_producers() asks the committer for. */
+struct producers_told {
+    struct arena *arena;
+    struct log_producer *list;
+    size_t n;
+};
+void producers_tell(struct part *p, struct producers_told *told);
 
 /* frame.c */
 size_t frame_plan(struct log *l,
@@ -446,9 +504,14 @@ bool meta_new_run(struct log *l, struct err *e) MUST_CHECK;
 
 /* Files that begin with a magic of eight bytes, a version and a CRC of what comes after 16 (meta.c). */
 enum { FILE_HEAD = 16 };
-void file_begin(struct buf *b, const char *magic);
+struct file_body {
+    uint32_t known;   // in: the highest version that the caller reads
+    uint32_t version; // out
+    struct str bytes; // out: what comes after the head
+};
+void file_begin(struct buf *b, const char *magic, uint32_t version);
 void file_end(struct buf *b);
-bool file_open(struct str bytes, const char *magic, const char *path, struct str *body,
+bool file_open(struct str bytes, const char *magic, const char *path, struct file_body *out,
                struct err *e) MUST_CHECK;
 /* Replaces a file of the log's folder as a whole, if need be with the room that `reserve` keeps (check.c). */
 bool file_replace(struct log *l, const char *name, const struct buf *content, struct err *e) MUST_CHECK;
@@ -476,4 +539,11 @@ static inline int64_t part_end(const struct part *p)
 static inline int64_t part_start(const struct part *p)
 {
     return __atomic_load_n(&p->start, __ATOMIC_ACQUIRE);
+}
+
+static inline int64_t part_stable(const struct part *p)
+{
+    int64_t stable = __atomic_load_n(&p->stable, __ATOMIC_ACQUIRE), start = part_start(p);
+
+    return stable > start ? stable : start; // a trim may have passed the beginning of a transaction
 }

@@ -8,10 +8,10 @@
 
 enum { VERSION = 1, META_BYTES = 56, ID_BLOCK = 1000 };
 
-void file_begin(struct buf *b, const char *magic)
+void file_begin(struct buf *b, const char *magic, uint32_t version)
 {
     buf_put(b, magic, 8);
-    buf_i32(b, VERSION);
+    buf_i32(b, (int32_t)version);
     buf_i32(b, 0);
 }
 
@@ -21,16 +21,17 @@ void file_end(struct buf *b)
     be_put32(b->p + 12, crc32c(0, b->p + FILE_HEAD, b->n - FILE_HEAD));
 }
 
-bool file_open(struct str bytes, const char *magic, const char *path, struct str *body, struct err *e)
+bool file_open(struct str bytes, const char *magic, const char *path, struct file_body *out, struct err *e)
 {
     if (bytes.n < FILE_HEAD || memcmp(bytes.p, magic, 8) != 0)
         return err_set(e, ERR_CORRUPT, "%s is not what its name says (%zu bytes)", path, bytes.n);
-    if (be_get32(bytes.p + 8) != VERSION)
-        return err_set(e, ERR_UNSUPPORTED, "%s has version %u; this program knows version %d", path,
-                       be_get32(bytes.p + 8), VERSION);
+    out->version = be_get32(bytes.p + 8);
+    if (out->version < 1 || out->version > out->known)
+        return err_set(e, ERR_UNSUPPORTED, "%s has version %u; this program knows versions up to %u", path,
+                       out->version, out->known);
     if (be_get32(bytes.p + 12) != crc32c(0, bytes.p + FILE_HEAD, bytes.n - FILE_HEAD))
         return err_set(e, ERR_CORRUPT, "%s is damaged: wrong checksum", path);
-    *body = str_from(bytes.p + FILE_HEAD, bytes.n - FILE_HEAD);
+    out->bytes = str_from(bytes.p + FILE_HEAD, bytes.n - FILE_HEAD);
     return true;
 }
 
@@ -39,7 +40,7 @@ static bool save(struct log *l, uint64_t run, int64_t producer_end, struct err *
     struct buf b = buf_make(META_BYTES);
     bool ok;
 
-    file_begin(&b, "tarnmeta");
+    file_begin(&b, "tarnmeta", VERSION);
     buf_put(&b, l->cluster_id, 22);
     buf_zero(&b, 2);
     buf_i64(&b, (int64_t)run);
@@ -74,13 +75,14 @@ bool meta_load(struct log *l, struct err *e)
 {
     struct arena a = {0};
     const char *path = arena_fmt(&a, "%s/meta", l->dir);
-    struct str bytes, body, id;
+    struct file_body body = {.known = VERSION};
+    struct str bytes, id;
     struct rd r;
     bool ok;
 
     ok = os_read_file(l->os, path, META_BYTES, &a, &bytes, e) && file_open(bytes, "tarnmeta", path, &body, e);
     if (ok) {
-        r = rd_str(body);
+        r = rd_str(body.bytes);
         id = rd_bytes(&r, 22);
         rd_skip(&r, 2);
         l->run = (uint64_t)rd_i64(&r);

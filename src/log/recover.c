@@ -60,6 +60,44 @@ static struct seg *segment_of(struct log *l, struct part *p, const struct part_f
     return seg_open_replay(p, s, e) ? s : NULL;
 }
 
+/* What a control batch says; where the frame has its header only it is read from the segment. */
+static bool read_mark(struct seg *s, struct str one, int64_t pos, const struct batch_header *h,
+                      struct batch_mark *out, struct err *e)
+{
+    size_t n = (size_t)h->length + 12 - BATCH_HEADER;
+    char *bytes = NULL;
+    bool ok = true;
+
+    if (one.p) {
+        one = str_from(one.p + BATCH_HEADER, n);
+    } else {
+        bytes = mem_alloc(n);
+        ok = os_read(s->os, s->wfd, bytes, n, pos + BATCH_HEADER, e);
+        one = str_from(bytes, n);
+    }
+    if (ok && !batch_mark_read(one, out))
+        ok =
+            err_set(e, ERR_CORRUPT, "segment %s.log: no transaction marker at %lld", s->path, (long long)pos);
+    mem_free(bytes);
+    return ok;
+}
+
+/* one: the whole batch, or p NULL. */
+static bool apply_txn(struct part *p, struct seg *s, struct str one, int64_t pos,
+                      const struct batch_header *h, int64_t now, struct err *e)
+{
+    struct batch_mark mark;
+
+    if ((h->attributes & (BATCH_TRANSACTIONAL | BATCH_CONTROL)) == 0)
+        return true;
+    if ((h->attributes & BATCH_CONTROL) && !read_mark(s, one, pos, h, &mark, e))
+        return false;
+    txn_took(p, s, h, h->attributes & BATCH_CONTROL ? &mark : NULL);
+    if (h->attributes & BATCH_CONTROL)
+        producer_marked(&p->producers, h, mark.coordinator_epoch, now);
+    return true;
+}
+
 static bool apply_batch(struct part *p, struct seg *s, int64_t pos, const struct batch_header *h, int64_t now,
                         struct err *e)
 {
@@ -81,7 +119,7 @@ static bool apply_batches(struct part *p, struct seg *s, const struct part_frame
                           struct err *e)
 {
     int64_t pos = f->pos, end = f->pos + f->n;
-    struct str rest = f->inline_bytes, heads = f->heads, one;
+    struct str rest = f->inline_bytes, heads = f->heads, one = STR_NULL;
     enum hop_answer answer = HOP_BATCH;
     struct batch_header h;
     struct hop hop;
@@ -99,7 +137,7 @@ static bool apply_batches(struct part *p, struct seg *s, const struct part_frame
             h = hop.head;
             ok = answer == HOP_BATCH;
         }
-        if (ok && !apply_batch(p, s, pos, &h, now, e))
+        if (ok && (!apply_batch(p, s, pos, &h, now, e) || !apply_txn(p, s, one, pos, &h, now, e)))
             break;
         if (ok)
             pos += h.length + 12;
@@ -109,6 +147,7 @@ static bool apply_batches(struct part *p, struct seg *s, const struct part_frame
         return mismatch(p, f, "its batches do not fill it", e);
     if (!ok || pos < end)
         return false;
+    txn_stable(p);
     s->size = s->staged = end;
     return pos == end || mismatch(p, f, "its batches are longer than it", e);
 }

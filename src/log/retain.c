@@ -18,6 +18,7 @@ static bool remove_files(struct log *l, const struct seg *s, struct err *e)
 {
     struct arena a = {0};
     bool ok = remove_file(l, arena_fmt(&a, "%s.index", s->path), e) &&
+              remove_file(l, arena_fmt(&a, "%s.txnindex", s->path), e) &&
               remove_file(l, arena_fmt(&a, "%s.log", s->path), e);
 
     arena_fini(&a);
@@ -161,7 +162,8 @@ static void let_go(struct part *p)
     mutex_lock(&p->lock);
     for (size_t i = 0; i < p->seg_n; i++) {
         struct seg *s = p->segs[i];
-        bool idle = !s->touched && !s->dirty && __atomic_load_n(&s->refs, __ATOMIC_ACQUIRE) == 1;
+        bool idle =
+            !s->touched && !s->dirty && s->aborts_n == 0 && __atomic_load_n(&s->refs, __ATOMIC_ACQUIRE) == 1;
 
         s->touched = false;
         if (!idle)

@@ -39,6 +39,7 @@ void seg_unref(struct seg *s)
     os_close(s->os, s->fd);
     os_close(s->os, s->wfd);
     mem_free(s->idx);
+    mem_free(s->aborts);
     mem_free(s->path);
     mem_free(s);
 }

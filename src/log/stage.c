@@ -98,6 +98,14 @@ static void head_of(const struct op_part *t, size_t i, struct batch_header *h)
     assert(ok);
 }
 
+bool stage_mark(const struct op_part *t, size_t i, const struct batch_header *h, struct batch_mark *out)
+{
+    const struct iovec *rest = &t->iov[2 * i + 1];
+
+    return (h->attributes & BATCH_CONTROL) && h->producer_id >= 0 &&
+           batch_mark_read(str_from(rest->iov_base, rest->iov_len), out);
+}
+
 /* One batch of an idempotent producer against its last ones; what is new is taken note of. */
 static bool check_sequence(struct part *p, const struct batch_header *h, int64_t now, int64_t *known,
                            struct err *e)
@@ -124,14 +132,19 @@ static bool check_sequences(struct op_part *t, struct undo *u, int64_t now, int6
 {
     const struct producer *p;
     struct batch_header h;
+    struct batch_mark m;
     size_t repeats = 0;
+    bool mark;
 
     *first = -1;
     for (size_t i = 0; i < t->batches; i++) {
         int64_t known;
 
         head_of(t, i, &h);
-        if (h.producer_id < 0 || h.base_sequence < 0)
+        mark = stage_mark(t, i, &h, &m);
+        if ((h.attributes & BATCH_CONTROL) && !mark)
+            return err_set(e, ERR_BAD_INPUT, "batch %zu is a control batch but no transaction marker", i);
+        if (h.producer_id < 0 || (h.base_sequence < 0 && !mark))
             continue;
         if (!u->has_producer) {
             p = producer_get(&t->part->producers, h.producer_id);
@@ -141,6 +154,10 @@ static bool check_sequences(struct op_part *t, struct undo *u, int64_t now, int6
         }
         if (h.producer_id != u->producer.id)
             return err_set(e, ERR_BAD_INPUT, "batches of two producers for one partition");
+        if (mark) {
+            producer_marked(&t->part->producers, &h, m.coordinator_epoch, now);
+            continue;
+        }
         if (!check_sequence(t->part, &h, now, &known, e))
             return false;
         if (known >= 0 && repeats++ == 0)

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { FLAG_COMPACT = 1, FLAG_DELETE = 2, FLAG_APPEND_TIME = 4, FLAG_HAD_COMPACT = 8 };
+enum { VERSION = 1, FLAG_COMPACT = 1, FLAG_DELETE = 2, FLAG_APPEND_TIME = 4, FLAG_HAD_COMPACT = 8 };
 
 void admin_take(struct log *l)
 {
@@ -44,6 +44,7 @@ static void part_free(struct part *p)
         seg_unref(p->segs[i]);
     mem_free(p->segs);
     producer_fini(&p->producers);
+    mem_free(p->ongoing.list);
     cond_fini(&p->loaded);
     mutex_fini(&p->lock);
     mem_free(p);
@@ -236,7 +237,7 @@ static bool save(struct log *l, const struct change *c, struct err *e)
     struct buf b = buf_make(SIZE_MAX / 2);
     bool ok;
 
-    file_begin(&b, "tarntops");
+    file_begin(&b, "tarntops", VERSION);
     buf_i32(&b, (int32_t)(l->by_name.n + (c->plus != NULL) - (c->minus != NULL)));
     buf_i32(&b, (int32_t)(l->dead_n + (c->minus != NULL)));
     for (struct map_it it = {0}; map_next(&l->by_name, &it);)
@@ -310,7 +311,8 @@ bool topics_load(struct log *l, struct err *e)
 {
     struct arena a = {0};
     const char *path = arena_fmt(&a, "%s/topics.list", l->dir);
-    struct str bytes, body;
+    struct file_body body = {.known = VERSION};
+    struct str bytes;
     size_t topics, dead;
     struct rd r;
     bool ok;
@@ -318,7 +320,7 @@ bool topics_load(struct log *l, struct err *e)
     ok = os_read_file(l->os, path, SIZE_MAX / 2, &a, &bytes, e) &&
          file_open(bytes, "tarntops", path, &body, e);
     if (ok) {
-        r = rd_str(body);
+        r = rd_str(body.bytes);
         topics = (uint32_t)rd_i32(&r);
         dead = (uint32_t)rd_i32(&r);
         for (size_t i = 0; i < topics && rd_ok(&r); i++)
