@@ -14,7 +14,8 @@
  *
  * How it works: conn.c cuts frames; request.c finds the row in api.def, reads the body (wire.c, messages.def) and calls the
  * handler, one function an API: produce.c, producer.c (ids of idempotent producers), fetch.c, positions.c (ListOffsets), metadata.c,
- * topics.c (create, delete, settings by config.c), commits.c (offsets of groups), groups.c (members), groupadmin.c, and the rest in api.c. A handler
+ * topics.c (create, delete, add partitions), configs.c (settings; config.c), admin.c (what consoles ask besides), commits.c
+ * (offsets of groups), groups.c (members), groupadmin.c, and the rest in api.c. A handler
  * answers with kafka_reply(), at once or later and then from any thread. The coordinator (group.c, member.c) is a state
  * machine without I/O that lives on one loop.
  *

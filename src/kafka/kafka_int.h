@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "kafka/kafka.h"
 #include "kafka/messages.h"
@@ -38,6 +39,7 @@ enum kafka_error {
     K_UNKNOWN_MEMBER_ID = 25,
     K_INVALID_SESSION_TIMEOUT = 26,
     K_REBALANCE_IN_PROGRESS = 27,
+    K_INVALID_TIMESTAMP = 32,
     K_UNSUPPORTED_VERSION = 35,
     K_TOPIC_ALREADY_EXISTS = 36,
     K_INVALID_PARTITIONS = 37,
@@ -46,9 +48,11 @@ enum kafka_error {
     K_INVALID_CONFIG = 40,
     K_INVALID_REQUEST = 42,
     K_UNSUPPORTED_FOR_MESSAGE_FORMAT = 43,
+    K_POLICY_VIOLATION = 44,
     K_OUT_OF_ORDER_SEQUENCE_NUMBER = 45,
     K_INVALID_PRODUCER_EPOCH = 47,
     K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
+    K_SECURITY_DISABLED = 54,
     K_KAFKA_STORAGE_ERROR = 56,
     K_NON_EMPTY_GROUP = 68,
     K_GROUP_ID_NOT_FOUND = 69,
@@ -59,6 +63,7 @@ enum kafka_error {
     K_MEMBER_ID_REQUIRED = 79,
     K_GROUP_MAX_SIZE_REACHED = 81,
     K_FENCED_INSTANCE_ID = 82,
+    K_ELECTION_NOT_NEEDED = 84,
     K_GROUP_SUBSCRIBED_TO_TOPIC = 86,
     K_INVALID_RECORD = 87,
     K_UNKNOWN_TOPIC_ID = 100,
@@ -155,6 +160,14 @@ int16_t kafka_error_of(const struct err *e);
 int16_t kafka_find_topic(struct kafka_req *q, bool by_id, struct str name, const struct log_uuid *id,
                          struct log_topic *t);
 bool kafka_topic_name_ok(struct str name); // Kafka's rules for names, before the disk is asked
+/* Names in a request that may be there once only; they are borrowed. */
+struct kafka_names {
+    struct map seen;
+    const void *twice;
+};
+void kafka_name(struct kafka_names *n, struct str name);
+bool kafka_named_twice(const struct kafka_names *n, struct str name);
+void kafka_names_fini(struct kafka_names *n);
 /* K_NONE when a client may speak of this leader epoch (-1: it does not say). */
 int16_t kafka_check_epoch(int32_t epoch);
 

@@ -15,6 +15,7 @@
 #define ROW_RECORDS(T, name, x) .otherwise = x
 #define ROW_LIST(T, name, x)    .at_n = offsetof(struct k_##T, name##_n), .of = &k_##x##_msg
 #define ROW_LIST_N(T, name, x)  ROW_LIST(T, name, x)
+#define ROW_ONE_N(T, name, x)   ROW_LIST(T, name, x)
 #define ROW_STRS(T, name, x)    .at_n = offsetof(struct k_##T, name##_n)
 #define ROW_STRS_N(T, name, x)  ROW_STRS(T, name, x)
 #define ROW_INTS(T, name, x)    .at_n = offsetof(struct k_##T, name##_n)

@@ -1,11 +1,12 @@
 /*
- * messages: one struct and one table a Kafka message, made from messages.def.
+ * messages: one struct and one table a Kafka message, made from messages.def and admin.def.
  *
  * struct k_produce_req is what came, k_produce_req_msg tells wire how it is written. A list `topics` is a pointer and its
  * count `topics_n` (-1: null). Numbers and strings have the meaning of Kafka's field of (nearly) the same name.
  */
 #pragma once
 
+#include "kafka/admin.def"
 #include "kafka/messages.def"
 #include "kafka/wire.h"
 
@@ -22,6 +23,7 @@
     struct k_##x *name;      \
     int32_t name##_n;
 #define K_DECL_LIST_N(name, x) K_DECL_LIST(name, x)
+#define K_DECL_ONE_N(name, x)  K_DECL_LIST(name, x)
 #define K_DECL_STRS(name, x) \
     struct str *name;        \
     int32_t name##_n;

@@ -1,9 +1,11 @@
 /*
- * Metadata: which topics there are and who serves them. Asking for one may make it, as a job: that waits for the disk.
+ * Metadata and DescribeTopicPartitions: which topics there are and who serves them. Asking for one may make it, as a job: that waits for the disk.
  */
 #include "base/mem.h"
 #include "group/offsets.h"
 #include "kafka/kafka_int.h"
+
+#include <stdlib.h>
 
 static const int32_t self[] = {KAFKA_NODE_ID};
 
@@ -136,4 +138,107 @@ void kafka_metadata(struct kafka_req *q, const void *in)
         job_run(q->k->net, make_topics, NULL, m);
     else
         answer(m);
+}
+
+/* ---- DescribeTopicPartitions (KIP-966) ---- */
+
+enum { PARTITIONS_MOST = 2000 }; // of one answer (Kafka: max.request.partition.size.limit)
+
+struct page {
+    struct kafka_req *q;
+    struct k_topic_partitions_res res;
+    int32_t left; // partitions that the answer may still have
+};
+
+static void next_page(struct page *p, struct str topic, int32_t partition)
+{
+    struct k_topic_partitions_cursor *c = ARENA_NEW(&p->q->arena, struct k_topic_partitions_cursor);
+
+    *c = (struct k_topic_partitions_cursor){topic, partition};
+    p->res.next = c;
+    p->res.next_n = 1;
+}
+
+/* Partitions of a topic, from one on, as many as the answer has room for. */
+static void page_topic(struct page *p, const struct log_topic *t, int32_t from)
+{
+    struct k_topic_partitions_res_topic *to = &p->res.topics[p->res.topics_n++];
+    int32_t *nodes = self_list(&p->q->arena), n = t->partitions > from ? t->partitions - from : 0;
+
+    n = n < p->left ? n : p->left;
+    *to = (struct k_topic_partitions_res_topic){.name = t->name,
+                                                .id = t->id,
+                                                .internal = str_is(t->name, OFFSETS_TOPIC),
+                                                .partitions_n = n,
+                                                .operations = INT32_MIN};
+    to->partitions = ARENA_ARRAY(&p->q->arena, struct k_topic_partitions_res_partition, (size_t)n);
+    for (int32_t i = 0; i < n; i++)
+        to->partitions[i] = (struct k_topic_partitions_res_partition){.partition = from + i,
+                                                                      .leader = KAFKA_NODE_ID,
+                                                                      .leader_epoch = KAFKA_LEADER_EPOCH,
+                                                                      .replicas = nodes,
+                                                                      .replicas_n = 1,
+                                                                      .in_sync = nodes,
+                                                                      .in_sync_n = 1};
+    p->left -= n;
+    if (from + n < t->partitions)
+        next_page(p, t->name, from + n);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* Names in order, each once: those asked for, or all there are. */
+static size_t page_names(struct kafka_req *q, const struct k_topic_partitions_req *req, struct str **out)
+{
+    struct log_topic *topics;
+    size_t n = (size_t)req->topics_n, kept = 0;
+
+    if (req->topics_n == 0) {
+        log_list_topics(q->k->log, &q->arena, &topics, &n);
+        *out = ARENA_ARRAY(&q->arena, struct str, n);
+        for (size_t i = 0; i < n; i++)
+            (*out)[i] = topics[i].name;
+        return n;
+    }
+    *out = ARENA_ARRAY(&q->arena, struct str, n);
+    for (size_t i = 0; i < n; i++)
+        (*out)[i] = req->topics[i].name;
+    qsort(*out, n, sizeof **out, by_name);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || !str_eq((*out)[kept - 1], (*out)[i]))
+            (*out)[kept++] = (*out)[i];
+    return kept;
+}
+
+void kafka_topic_partitions(struct kafka_req *q, const void *in)
+{
+    const struct k_topic_partitions_req *req = in;
+    const struct k_topic_partitions_cursor *cursor = req->cursor_n > 0 ? req->cursor : NULL;
+    struct page p = {.q = q, .res.next_n = -1};
+    struct str *names;
+    size_t n = page_names(q, req, &names);
+
+    p.left = req->limit < 1 ? 1 : req->limit < PARTITIONS_MOST ? req->limit : PARTITIONS_MOST;
+    p.res.topics = ARENA_ARRAY(&q->arena, struct k_topic_partitions_res_topic, n);
+    for (size_t i = 0; i < n && p.res.next_n < 0; i++) {
+        bool here = cursor && str_eq(names[i], cursor->topic);
+        struct log_topic t;
+        int16_t error;
+
+        if (cursor && str_cmp(names[i], cursor->topic) < 0)
+            continue;
+        error =
+            kafka_topic_name_ok(names[i]) ? kafka_find_topic(q, false, names[i], NULL, &t) : K_INVALID_TOPIC;
+        if (error != K_NONE)
+            p.res.topics[p.res.topics_n++] = (struct k_topic_partitions_res_topic){
+                .error = error, .name = names[i], .operations = INT32_MIN};
+        else if (p.left == 0)
+            next_page(&p, names[i], 0);
+        else
+            page_topic(&p, &t, here && cursor->partition > 0 ? cursor->partition : 0);
+    }
+    kafka_reply(q, &p.res);
 }

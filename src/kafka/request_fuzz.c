@@ -117,10 +117,18 @@ static void on_done(struct kafka_req *q)
     end_turn(t);
 }
 
-/* A topic that is made or deleted outlives the input, so those two are read but not done. */
-static bool lasting(const struct kafka_req *q)
+/* What would outlive the input is only looked at: the requests that can be are made to say so, the other one is not done. */
+static bool lasting(struct kafka_req *q)
 {
-    return q->api->handler == kafka_create_topics || q->api->handler == kafka_delete_topics;
+    if (q->api->handler == kafka_create_topics)
+        ((struct k_create_topics_req *)q->in)->validate_only = true;
+    else if (q->api->handler == kafka_create_partitions)
+        ((struct k_create_partitions_req *)q->in)->validate_only = true;
+    else if (q->api->handler == kafka_alter_configs)
+        ((struct k_alter_configs_req *)q->in)->validate_only = true;
+    else if (q->api->handler == kafka_incremental_alter)
+        ((struct k_incremental_alter_req *)q->in)->validate_only = true;
+    return q->api->handler == kafka_delete_topics;
 }
 
 /* On the loop. What waits for other members is over when all time has gone by, what waits for records when its client goes. */

@@ -172,7 +172,7 @@ static void call(int fd, const struct api *a, int version, const void *req, void
     OK(hear(fd, a, version, correlation, res));
 }
 
-static bool hung_up(int fd)
+static inline bool hung_up(int fd)
 {
     char c;
 

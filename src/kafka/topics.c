@@ -1,5 +1,5 @@
 /*
- * CreateTopics, DeleteTopics, DescribeConfigs. The first two are jobs: they wait for the disk.
+ * CreateTopics, DeleteTopics, CreatePartitions. They are jobs: they wait for the disk.
  */
 #include "base/limits.h"
 #include "base/map.h"
@@ -9,6 +9,24 @@
 #include "kafka/kafka_int.h"
 
 enum { PARTITIONS_MAX = 10000 };
+
+void kafka_name(struct kafka_names *n, struct str name)
+{
+    static char once, twice;
+
+    (void)map_put(&n->seen, name, map_get(&n->seen, name) ? &twice : &once);
+    n->twice = &twice;
+}
+
+bool kafka_named_twice(const struct kafka_names *n, struct str name)
+{
+    return map_get(&n->seen, name) == n->twice;
+}
+
+void kafka_names_fini(struct kafka_names *n)
+{
+    map_fini(&n->seen);
+}
 
 bool kafka_topic_name_ok(struct str name)
 {
@@ -70,9 +88,9 @@ static int16_t plan_topic(struct kafka *k, const struct k_create_topics_req_topi
     }
     log_settings_default(k->log, s);
     for (int32_t i = 0; i < in->configs_n; i++)
-        if (!kafka_config_set(k, s, in->configs[i].name, in->configs[i].value, e))
+        if (!kafka_config_set(s, in->configs[i].name, in->configs[i].value, e))
             return K_INVALID_CONFIG;
-    return K_NONE;
+    return log_settings_check(s, e) ? K_NONE : K_INVALID_CONFIG;
 }
 
 static int16_t make_topic(struct kafka_req *q, const struct k_create_topics_req_topic *in, int32_t partitions,
@@ -101,11 +119,10 @@ static void describe_made(struct kafka_req *q, const struct log_settings *s,
     out->configs = ARENA_ARRAY(&q->arena, struct k_create_topics_res_config, n);
     out->configs_n = (int32_t)n;
     for (size_t i = 0; i < n; i++)
-        out->configs[i] = (struct k_create_topics_res_config){
-            .name = str_of(c[i].name),
-            .value = c[i].value,
-            .read_only = c[i].read_only,
-            .source = str_eq(c[i].value, c[i].otherwise) ? CONFIG_DEFAULT : CONFIG_OF_TOPIC};
+        out->configs[i] = (struct k_create_topics_res_config){.name = str_of(c[i].name),
+                                                              .value = c[i].value,
+                                                              .read_only = c[i].read_only,
+                                                              .source = c[i].source};
     if (log_find_topic(q->k->log, out->name, &q->arena, &t))
         out->id = t.id;
 }
@@ -138,18 +155,17 @@ static void create_one(struct kafka_req *q, const struct k_create_topics_req_top
 
 static void create_topics(void *arg)
 {
-    static char once, twice;
-    struct map names = {0};
+    struct kafka_names names = {0};
     struct kafka_req *q = arg;
     const struct k_create_topics_req *req = q->in;
     struct k_create_topics_res res = {.topics_n = req->topics_n};
 
     res.topics = ARENA_ARRAY(&q->arena, struct k_create_topics_res_topic, (size_t)req->topics_n);
     for (int32_t i = 0; i < req->topics_n; i++)
-        map_put(&names, req->topics[i].name, map_get(&names, req->topics[i].name) ? &twice : &once);
+        kafka_name(&names, req->topics[i].name);
     for (int32_t i = 0; i < req->topics_n; i++)
-        create_one(q, &req->topics[i], map_get(&names, req->topics[i].name) == &twice, &res.topics[i]);
-    map_fini(&names);
+        create_one(q, &req->topics[i], kafka_named_twice(&names, req->topics[i].name), &res.topics[i]);
+    kafka_names_fini(&names);
     kafka_reply(q, &res);
 }
 
@@ -205,77 +221,77 @@ void kafka_delete_topics(struct kafka_req *q, const void *in)
     job_run(q->k->net, delete_topics, NULL, q);
 }
 
-/* ---- DescribeConfigs ---- */
+/* ---- CreatePartitions ---- */
 
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 }; // ConfigResource.java
-
-static bool is_asked(const struct k_describe_configs_req_resource *r, const char *name)
+/* An assignment can only say what is so. */
+static bool added_here(const struct k_create_partitions_req_topic *t)
 {
-    for (int32_t i = 0; i < r->keys_n; i++)
-        if (str_is(r->keys[i], name))
-            return true;
-    return r->keys_n < 0;
+    for (int32_t i = 0; i < t->assignments_n; i++)
+        if (t->assignments[i].brokers_n != 1 || t->assignments[i].brokers[0] != KAFKA_NODE_ID)
+            return false;
+    return true;
 }
 
-static void tell(struct kafka_req *q, const struct config_entry *c, int8_t set,
-                 struct k_describe_configs_res_config *out)
+static int16_t plan_partitions(struct kafka_req *q, const struct k_create_partitions_req_topic *in,
+                               bool twice, struct err *e)
 {
-    const struct k_describe_configs_req *req = q->in;
-    bool is_default = str_eq(c->value, c->otherwise);
-    struct k_describe_configs_res_synonym *s =
-        ARENA_ARRAY(&q->arena, struct k_describe_configs_res_synonym, 2);
-
-    *out = (struct k_describe_configs_res_config){.name = str_of(c->name),
-                                                  .value = c->value,
-                                                  .read_only = c->read_only,
-                                                  .source = is_default ? CONFIG_DEFAULT : set,
-                                                  .synonyms = s,
-                                                  .type = c->type};
-    if (req->documentation)
-        out->documentation = str_of(c->sentence);
-    if (!req->synonyms)
-        return;
-    if (!is_default)
-        s[out->synonyms_n++] = (struct k_describe_configs_res_synonym){str_of(c->name), c->value, set};
-    if (c->otherwise.p)
-        s[out->synonyms_n++] = (struct k_describe_configs_res_synonym){
-            str_of(c->broker_name ? c->broker_name : c->name), c->otherwise, CONFIG_DEFAULT};
-}
-
-static void describe_one(struct kafka_req *q, const struct k_describe_configs_req_resource *in,
-                         struct k_describe_configs_res_resource *out)
-{
-    struct config_entry *all = NULL;
     struct log_topic t;
-    size_t n = 0;
 
-    *out = (struct k_describe_configs_res_resource){.type = in->type, .name = in->name};
-    if (in->type == RESOURCE_BROKER && (in->name.n == 0 || str_is(in->name, "1"))) {
-        kafka_config_of_broker(q->k, &q->arena, &all, &n);
-    } else if (in->type == RESOURCE_TOPIC) {
-        out->error = kafka_find_topic(q, false, in->name, NULL, &t);
-        if (out->error == K_NONE)
-            kafka_config_of_topic(q->k, &t.settings, &q->arena, &all, &n);
-        else
-            out->error_message = STR("there is no such topic");
-    } else {
-        out->error = K_INVALID_REQUEST;
-        out->error_message = STR("only topics and broker 1 have settings that can be told");
+    if (twice) {
+        err_set(e, ERR_INVALID, "the request names this topic twice");
+        return K_INVALID_REQUEST;
     }
-    out->configs = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_config, n);
-    for (size_t i = 0; i < n; i++)
-        if (is_asked(in, all[i].name))
-            tell(q, &all[i], in->type == RESOURCE_TOPIC ? CONFIG_OF_TOPIC : CONFIG_OF_BROKER,
-                 &out->configs[out->configs_n++]);
+    if (!log_find_topic(q->k->log, in->name, &q->arena, &t)) {
+        err_set(e, ERR_NOT_FOUND, "there is no topic %.*s", STR_ARG(in->name));
+        return K_UNKNOWN_TOPIC_OR_PARTITION;
+    }
+    if (str_is(in->name, OFFSETS_TOPIC)) {
+        err_set(e, ERR_INVALID, "groups are found by the number of partitions of " OFFSETS_TOPIC);
+        return K_INVALID_REQUEST;
+    }
+    if (in->count <= t.partitions || in->count > PARTITIONS_MAX) {
+        err_set(e, ERR_INVALID, "topic %.*s has %d partitions; it can have more, up to %d, but not %d",
+                STR_ARG(in->name), t.partitions, PARTITIONS_MAX, in->count);
+        return K_INVALID_PARTITIONS;
+    }
+    if (in->assignments_n >= 0 && (in->assignments_n != in->count - t.partitions || !added_here(in))) {
+        err_set(e, ERR_INVALID,
+                "there must be one assignment for each of the %d added partitions, to broker %d",
+                in->count - t.partitions, KAFKA_NODE_ID);
+        return K_INVALID_REPLICA_ASSIGNMENT;
+    }
+    return K_NONE;
 }
 
-void kafka_describe_configs(struct kafka_req *q, const void *in)
+static void create_partitions(void *arg)
 {
-    const struct k_describe_configs_req *req = in;
-    struct k_describe_configs_res res = {.resources_n = req->resources_n};
+    struct kafka_req *q = arg;
+    const struct k_create_partitions_req *req = q->in;
+    struct k_create_partitions_res res = {.topics_n = req->topics_n};
+    struct kafka_names names = {0};
 
-    res.resources = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_resource, (size_t)req->resources_n);
-    for (int32_t i = 0; i < req->resources_n; i++)
-        describe_one(q, &req->resources[i], &res.resources[i]);
+    res.topics = ARENA_ARRAY(&q->arena, struct k_create_partitions_res_topic, (size_t)req->topics_n);
+    for (int32_t i = 0; i < req->topics_n; i++)
+        kafka_name(&names, req->topics[i].name);
+    for (int32_t i = 0; i < req->topics_n; i++) {
+        const struct k_create_partitions_req_topic *in = &req->topics[i];
+        struct k_create_partitions_res_topic *out = &res.topics[i];
+        struct err e = {0};
+
+        out->name = in->name;
+        out->error = plan_partitions(q, in, kafka_named_twice(&names, in->name), &e);
+        if (out->error == K_NONE && !req->validate_only &&
+            !log_add_partitions(q->k->log, in->name, in->count, &e))
+            out->error = e.kind == ERR_INVALID ? K_INVALID_PARTITIONS : kafka_error_of(&e);
+        if (out->error != K_NONE)
+            out->error_message = arena_str(&q->arena, str_of(e.msg));
+    }
+    kafka_names_fini(&names);
     kafka_reply(q, &res);
+}
+
+void kafka_create_partitions(struct kafka_req *q, const void *in)
+{
+    (void)in;
+    job_run(q->k->net, create_partitions, NULL, q);
 }

@@ -27,7 +27,7 @@ static size_t least(const struct wire_msg *m, int version, bool flexible)
     static const uint8_t fixed[] = {
         [WIRE_BOOL] = 1,   [WIRE_I8] = 1,   [WIRE_I16] = 2,    [WIRE_I32] = 4,     [WIRE_I64] = 8,
         [WIRE_UUID] = 16,  [WIRE_STR] = 2,  [WIRE_BYTES] = 4,  [WIRE_RECORDS] = 4, [WIRE_LIST] = 4,
-        [WIRE_LIST_N] = 4, [WIRE_STRS] = 4, [WIRE_STRS_N] = 4, [WIRE_INTS] = 4};
+        [WIRE_LIST_N] = 4, [WIRE_STRS] = 4, [WIRE_STRS_N] = 4, [WIRE_INTS] = 4,    [WIRE_ONE_N] = 1};
     size_t n = flexible ? 1 : 0;
 
     for (size_t i = 0; i < m->count; i++)
@@ -110,6 +110,18 @@ static void read_list(struct reader *w, const struct wire_field *f, char *out)
     memcpy(out + f->at_n, &count, sizeof count);
 }
 
+/* A struct behind a byte that is negative when there is none. */
+static void read_one(struct reader *w, const struct wire_field *f, char *out)
+{
+    int32_t count = rd_i8(&w->r) < 0 ? -1 : 1;
+    void *one = count > 0 ? take_list(w, 1, least(f->of, w->version, w->flexible), f->of->size) : NULL;
+
+    if (one)
+        read_struct(w, f->of, one);
+    memcpy(out + f->at, &one, sizeof one);
+    memcpy(out + f->at_n, &count, sizeof count);
+}
+
 static void set_number(const struct wire_field *f, char *out, int64_t v)
 {
     switch (f->kind) {
@@ -175,6 +187,9 @@ static void read_field(struct reader *w, const struct wire_field *f, char *out)
     case WIRE_STRS_N:
     case WIRE_INTS:
         read_list(w, f, out);
+        break;
+    case WIRE_ONE_N:
+        read_one(w, f, out);
         break;
     default:
         set_number(f, out, read_number(&w->r, f->kind));
@@ -293,6 +308,18 @@ static void write_list(struct writer *w, const struct wire_field *f, const char 
     }
 }
 
+static void write_one(struct writer *w, const struct wire_field *f, const char *in)
+{
+    const char *one;
+    int32_t count;
+
+    memcpy(&one, in + f->at, sizeof one);
+    memcpy(&count, in + f->at_n, sizeof count);
+    buf_u8(&w->out->buf, count > 0 ? 1 : 0xff);
+    if (count > 0)
+        write_struct(w, f->of, one);
+}
+
 static void write_field(struct writer *w, const struct wire_field *f, const char *in)
 {
     struct buf *b = &w->out->buf;
@@ -324,6 +351,9 @@ static void write_field(struct writer *w, const struct wire_field *f, const char
         break;
     case WIRE_RECORDS:
         write_records(w, p, null_ok);
+        break;
+    case WIRE_ONE_N:
+        write_one(w, f, in);
         break;
     default:
         write_list(w, f, in);

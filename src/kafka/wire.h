@@ -34,7 +34,8 @@ enum wire_kind {
     WIRE_LIST_N, // of structs, or null
     WIRE_STRS,   // of strings
     WIRE_STRS_N, // of strings, or null
-    WIRE_INTS    // of 32-bit integers
+    WIRE_INTS,   // of 32-bit integers
+    WIRE_ONE_N   // a struct, or null: a list of one to the program
 };
 
 enum { WIRE_LAST = 99, WIRE_NEVER = 100 }; // versions: "and all later ones", "in none"

@@ -42,8 +42,8 @@ static void fill(struct arena *a, const struct wire_msg *m, int version, char *o
 
 static void fill_list(struct arena *a, const struct wire_field *f, int version, char *out)
 {
-    bool null_ok = f->kind == WIRE_LIST_N || f->kind == WIRE_STRS_N;
-    int32_t n = null_ok && any(3) == 0 ? -1 : (int32_t)any(4);
+    bool null_ok = f->kind == WIRE_LIST_N || f->kind == WIRE_STRS_N || f->kind == WIRE_ONE_N;
+    int32_t n = null_ok && any(3) == 0 ? -1 : f->kind == WIRE_ONE_N ? 1 : (int32_t)any(4);
     size_t size = f->of ? f->of->size : f->kind == WIRE_INTS ? sizeof(int32_t) : sizeof(struct str);
     char *list = arena_alloc(a, size * 4);
 

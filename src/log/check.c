@@ -424,7 +424,7 @@ bool check_load(struct log *l, struct journal_start *start, struct err *e)
 {
     struct arena a = {0};
     const char *path = arena_fmt(&a, "%s/checkpoint", l->dir);
-    struct file_body body = {.known = VERSION};
+    struct file_body body = {.oldest = VERSION, .known = VERSION};
     struct str bytes;
     uint64_t run;
     size_t parts;

@@ -26,6 +26,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "log/settings.h"
 
 struct log;
 struct os;
@@ -45,8 +46,9 @@ bool log_open(const struct log_options *o, struct log **out, struct err *e) MUST
 void log_close(struct log *l); // finishes what was appended, checkpoints; NULL does nothing
 /* True, with the reason in e, when the log cannot write any more and the process should restart. */
 bool log_failed(struct log *l, struct err *e);
-const char *log_cluster_id(
-    struct log *l); // 22 characters of base64, made with the folder and kept (Kafka: cluster.id)
+/* 22 characters of base64, made with the folder and kept (Kafka: cluster.id) */
+const char *log_cluster_id(struct log *l);
+const char *log_dir(struct log *l);
 
 /* ---- topics ---- */
 
@@ -54,22 +56,7 @@ struct log_uuid {
     uint8_t b[16];
 };
 
-/*
- * Settings of a topic, with Kafka's names and defaults. -1: without limit. Only closed segments are compacted, so a compacted
- * topic that is replayed at every start wants a small segment_bytes (Kafka gives __consumer_offsets 100 MiB; 4 MiB is plenty
- * here). Retention by time goes by the wall clock as it was when the log was opened: setting the clock deletes nothing.
- */
-struct log_settings {
-    int64_t retention_ms;      // 604800000
-    int64_t retention_bytes;   // -1
-    int64_t segment_bytes;     // the log's default
-    int64_t segment_ms;        // 604800000
-    int64_t max_message_bytes; // 1048588
-    bool compact;              // cleanup.policy has compact
-    bool remove;               // cleanup.policy has delete
-    bool append_time;          // message.timestamp.type=LogAppendTime
-};
-
+/* Settings: settings.h. */
 void log_settings_default(struct log *l, struct log_settings *s);
 
 struct log_topic {
@@ -88,6 +75,10 @@ bool log_ensure_topic(struct log *l, struct str name, int32_t partitions, const 
                       struct err *e) MUST_CHECK;
 bool log_add_partitions(struct log *l, struct str name, int32_t partitions, struct err *e) MUST_CHECK;
 bool log_alter_topic(struct log *l, struct str name, const struct log_settings *s, struct err *e) MUST_CHECK;
+/* As log_alter_topic, but `change` makes the new settings of the ones there are, and nobody changes them meanwhile; false: it refuses. */
+typedef bool log_change_fn(void *arg, struct log_settings *s, struct err *e);
+bool log_change_topic(struct log *l, struct str name, log_change_fn *change, void *arg,
+                      struct err *e) MUST_CHECK;
 bool log_delete_topic(struct log *l, struct str name, struct err *e) MUST_CHECK;
 
 bool log_find_topic(struct log *l, struct str name, struct arena *a,

@@ -25,7 +25,6 @@
 #include "os/thread.h"
 
 enum {
-    INDEX_EVERY = 4096,          // bytes of log per index entry
     PARTITIONS_MAX = 10000,      // of a topic: name, dash and number fit a file name of 255 bytes
     GROUP_OPS = 4096,            // appends that share a sync
     GROUP_BYTES = 8 << 20,       // of frames that share a sync
@@ -72,6 +71,7 @@ struct seg {
     bool touched;       // used since the last maintenance; part.lock
     /* The index; part.lock. */
     enum seg_state state;
+    int64_t index_every; // bytes of log per entry; never changes
     struct seg_entry *idx;
     size_t idx_n, idx_cap;
     size_t idx_saved; // entries that the index file has
@@ -505,9 +505,9 @@ bool meta_new_run(struct log *l, struct err *e) MUST_CHECK;
 /* Files that begin with a magic of eight bytes, a version and a CRC of what comes after 16 (meta.c). */
 enum { FILE_HEAD = 16 };
 struct file_body {
-    uint32_t known;   // in: the highest version that the caller reads
-    uint32_t version; // out
-    struct str bytes; // out: what comes after the head
+    uint32_t oldest, known; // in: the versions that the caller reads
+    uint32_t version;       // out
+    struct str bytes;       // out: what comes after the head
 };
 void file_begin(struct buf *b, const char *magic, uint32_t version);
 void file_end(struct buf *b);

@@ -26,9 +26,9 @@ bool file_open(struct str bytes, const char *magic, const char *path, struct fil
     if (bytes.n < FILE_HEAD || memcmp(bytes.p, magic, 8) != 0)
         return err_set(e, ERR_CORRUPT, "%s is not what its name says (%zu bytes)", path, bytes.n);
     out->version = be_get32(bytes.p + 8);
-    if (out->version < 1 || out->version > out->known)
-        return err_set(e, ERR_UNSUPPORTED, "%s has version %u; this program knows versions up to %u", path,
-                       out->version, out->known);
+    if (out->version < out->oldest || out->version > out->known)
+        return err_set(e, ERR_UNSUPPORTED, "%s has version %u; this program knows versions %u to %u", path,
+                       out->version, out->oldest, out->known);
     if (be_get32(bytes.p + 12) != crc32c(0, bytes.p + FILE_HEAD, bytes.n - FILE_HEAD))
         return err_set(e, ERR_CORRUPT, "%s is damaged: wrong checksum", path);
     out->bytes = str_from(bytes.p + FILE_HEAD, bytes.n - FILE_HEAD);
@@ -75,7 +75,7 @@ bool meta_load(struct log *l, struct err *e)
 {
     struct arena a = {0};
     const char *path = arena_fmt(&a, "%s/meta", l->dir);
-    struct file_body body = {.known = VERSION};
+    struct file_body body = {.oldest = VERSION, .known = VERSION};
     struct str bytes, id;
     struct rd r;
     bool ok;
@@ -101,6 +101,11 @@ bool meta_new_run(struct log *l, struct err *e)
         return false;
     l->run++;
     return true;
+}
+
+const char *log_dir(struct log *l)
+{
+    return l->dir;
 }
 
 const char *log_cluster_id(struct log *l)

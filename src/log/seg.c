@@ -14,8 +14,11 @@ enum { HOP_WINDOW = 16 * 1024 };
 struct seg *seg_new(struct log *l, const struct part *p, int64_t base)
 {
     struct seg *s = MEM_NEW(struct seg);
+    struct log_settings set;
     struct arena a = {0};
 
+    topic_settings(l, p->topic, &set, NULL);
+    s->index_every = set.index_interval_bytes;
     s->refs = 1;
     s->os = l->os;
     s->path = mem_fmt("%s/%020lld", part_path(l, p, &a), (long long)base);
@@ -113,7 +116,7 @@ void seg_index_add(struct seg *s, int64_t offset, int64_t pos, int64_t max_ts)
 {
     const struct seg_entry *last = s->idx_n ? &s->idx[s->idx_n - 1] : NULL;
 
-    if (!last || pos - last->pos >= INDEX_EVERY) {
+    if (!last || pos - last->pos >= s->index_every) {
         MEM_PUSH_ROOM(s->idx, s->idx_n, s->idx_cap);
         s->idx[s->idx_n++] = (struct seg_entry){(uint32_t)(offset - s->base), (uint32_t)pos, s->max_ts};
     }
@@ -264,7 +267,7 @@ static bool hop_rest(struct seg *s, int fd, int64_t size, struct err *e)
 /* Loads the index, or makes it anew from the batches. One thread does it, the others wait. */
 static bool load(struct part *p, struct seg *s, bool anew, struct err *e)
 {
-    struct seg mine = {.os = s->os, .path = s->path, .base = s->base};
+    struct seg mine = {.os = s->os, .path = s->path, .base = s->base, .index_every = s->index_every};
     int64_t size;
     int fd;
     bool ok;

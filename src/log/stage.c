@@ -195,11 +195,22 @@ bool stage_roll(struct part *p, struct err *e)
     return ok;
 }
 
+/* How old a segment may become: no older than records may wait for compaction, and a little less by chance, always the same for a segment. */
+static int64_t roll_ms(const struct seg *s, const struct log_settings *set)
+{
+    int64_t ms = set->compact && set->max_compaction_lag_ms < set->segment_ms ? set->max_compaction_lag_ms
+                                                                              : set->segment_ms;
+    int64_t jitter = set->segment_jitter_ms < ms ? set->segment_jitter_ms : ms;
+    uint64_t chance = ((uint64_t)s->base + 1) * 0x9e3779b97f4a7c15u >> 1;
+
+    return jitter > 0 ? ms - (int64_t)(chance % (uint64_t)jitter) : ms;
+}
+
 static bool must_roll(const struct part *p, const struct seg *s, size_t n, const struct log_settings *set,
                       int64_t now)
 {
     return s->staged > 0 && (s->staged + (int64_t)n > set->segment_bytes ||
-                             (s->created_ms != TIME_NONE && now - s->created_ms > set->segment_ms) ||
+                             (s->created_ms != TIME_NONE && now - s->created_ms > roll_ms(s, set)) ||
                              p->staged_end - s->base > INT32_MAX);
 }
 

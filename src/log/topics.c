@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { VERSION = 1, FLAG_COMPACT = 1, FLAG_DELETE = 2, FLAG_APPEND_TIME = 4, FLAG_HAD_COMPACT = 8 };
+enum { VERSION = 2, FLAG_COMPACT = 1, FLAG_DELETE = 2, FLAG_APPEND_TIME = 4, FLAG_HAD_COMPACT = 8 };
 
 void admin_take(struct log *l)
 {
@@ -215,20 +215,35 @@ static void put_name(struct buf *b, struct str name, const struct log_uuid *id, 
     buf_i32(b, parts);
 }
 
+static void put_text(struct buf *b, struct str text)
+{
+    buf_i16(b, (int16_t)text.n);
+    buf_str(b, text);
+}
+
+/* What was set for the topic, by name; the rest follows the defaults of the program that reads it. */
+static void put_settings(struct buf *b, const struct log_settings *s)
+{
+    struct arena a = {0};
+    const struct log_setting *row;
+
+    buf_i16(b, (int16_t)__builtin_popcountll(s->set));
+    for (size_t i = 0; (row = log_setting(i)) != NULL; i++)
+        if (log_setting_is_set(row, s)) {
+            put_text(b, str_of(row->name));
+            put_text(b, log_setting_text(row, s, &a));
+        }
+    arena_fini(&a);
+}
+
 static void put_topic(struct buf *b, const struct topic *t, const struct change *c)
 {
     bool other = c->altered && t == c->altered;
     const struct log_settings *s = other ? &c->settings : &t->settings;
 
     put_name(b, t->name, &t->id, other ? c->parts : t->part_n);
-    buf_u8(b, (uint8_t)((s->compact ? FLAG_COMPACT : 0) | (s->remove ? FLAG_DELETE : 0) |
-                        (s->append_time ? FLAG_APPEND_TIME : 0) |
-                        (s->compact || t->had_compact ? FLAG_HAD_COMPACT : 0)));
-    buf_i64(b, s->retention_ms);
-    buf_i64(b, s->retention_bytes);
-    buf_i64(b, s->segment_bytes);
-    buf_i64(b, s->segment_ms);
-    buf_i64(b, s->max_message_bytes);
+    buf_u8(b, s->compact || t->had_compact ? FLAG_HAD_COMPACT : 0);
+    put_settings(b, s);
 }
 
 /* REQUIRES the admin token: nobody else changes what is read here. */
@@ -273,29 +288,55 @@ static void take_name(struct rd *r, struct str *name, struct log_uuid *id, int32
         rd_fail(r, "a topic's name or number of partitions is out of range");
 }
 
-static void take_topic(struct log *l, struct rd *r)
+/* Version 1 had some settings, all of them for each topic. */
+static void take_first_settings(struct rd *r, uint8_t flags, struct log_settings *s)
 {
-    struct log_settings s = {0};
+    s->compact = (flags & FLAG_COMPACT) != 0;
+    s->remove = (flags & FLAG_DELETE) != 0;
+    s->append_time = (flags & FLAG_APPEND_TIME) != 0;
+    s->retention_ms = rd_i64(r);
+    s->retention_bytes = rd_i64(r);
+    s->segment_bytes = rd_i64(r);
+    s->segment_ms = rd_i64(r);
+    s->max_message_bytes = rd_i64(r);
+}
+
+static void take_settings(struct rd *r, struct log_settings *s)
+{
+    uint16_t n = (uint16_t)rd_i16(r);
+    struct err e;
+
+    for (uint16_t i = 0; i < n && rd_ok(r); i++) {
+        struct str name = rd_bytes(r, (uint16_t)rd_i16(r)), text = rd_bytes(r, (uint16_t)rd_i16(r));
+        const struct log_setting *row = rd_ok(r) ? log_setting_find(name) : NULL;
+
+        if (!row || !log_setting_parse(row, text, s, &e))
+            rd_fail(r, "a topic has a setting that this program does not know");
+    }
+}
+
+static void take_topic(struct log *l, struct rd *r, uint32_t version)
+{
+    struct log_settings s, defaults;
     struct log_uuid id = {0};
     struct topic *t;
     struct str name;
     int32_t parts;
     uint8_t flags;
 
+    log_settings_default(l, &defaults);
+    s = defaults;
     take_name(r, &name, &id, &parts);
     flags = rd_u8(r);
-    s.compact = (flags & FLAG_COMPACT) != 0;
-    s.remove = (flags & FLAG_DELETE) != 0;
-    s.append_time = (flags & FLAG_APPEND_TIME) != 0;
-    s.retention_ms = rd_i64(r);
-    s.retention_bytes = rd_i64(r);
-    s.segment_bytes = rd_i64(r);
-    s.segment_ms = rd_i64(r);
-    s.max_message_bytes = rd_i64(r);
+    if (version == 1)
+        take_first_settings(r, flags, &s);
+    else
+        take_settings(r, &s);
     if (!rd_ok(r) || map_get(&l->by_name, name)) {
         rd_fail(r, "a topic is there twice");
         return;
     }
+    log_settings_mark(&defaults, &s);
     t = topic_new(name, &id, parts, &s);
     t->had_compact = (flags & FLAG_HAD_COMPACT) != 0;
     topics_put(l, t);
@@ -311,7 +352,7 @@ bool topics_load(struct log *l, struct err *e)
 {
     struct arena a = {0};
     const char *path = arena_fmt(&a, "%s/topics.list", l->dir);
-    struct file_body body = {.known = VERSION};
+    struct file_body body = {.oldest = 1, .known = VERSION};
     struct str bytes;
     size_t topics, dead;
     struct rd r;
@@ -324,7 +365,7 @@ bool topics_load(struct log *l, struct err *e)
         topics = (uint32_t)rd_i32(&r);
         dead = (uint32_t)rd_i32(&r);
         for (size_t i = 0; i < topics && rd_ok(&r); i++)
-            take_topic(l, &r);
+            take_topic(l, &r, body.version);
         for (size_t i = 0; i < dead && rd_ok(&r); i++) {
             struct tombstone d;
 
@@ -423,14 +464,8 @@ static bool make_folders(struct log *l, struct str name, int32_t from, int32_t t
 
 void log_settings_default(struct log *l, struct log_settings *s)
 {
-    *s = (struct log_settings){
-        .retention_ms = 604800000,
-        .retention_bytes = -1,
-        .segment_bytes = l->o.segment_bytes,
-        .segment_ms = 604800000,
-        .max_message_bytes = 1048588,
-        .remove = true,
-    };
+    log_settings_init(s);
+    s->segment_bytes = l->o.segment_bytes;
 }
 
 static bool check_name(struct str name, struct err *e)
@@ -447,25 +482,26 @@ static bool check_name(struct str name, struct err *e)
                          (int)(name.n > 260 ? 260 : name.n), name.p ? name.p : "", LIMIT_NAME);
 }
 
-static bool check_settings(int32_t partitions, const struct log_settings *s, struct err *e)
+/* Fine settings, marked as set where they are not the default. */
+static bool check_settings(struct log *l, int32_t partitions, struct log_settings *s, struct err *e)
 {
+    struct log_settings defaults;
+
     if (partitions < 1 || partitions > PARTITIONS_MAX)
         return err_set(e, ERR_INVALID, "%d partitions, allowed are 1 to %d", partitions, PARTITIONS_MAX);
-    if (s->segment_bytes < 1 || s->segment_bytes > INT32_MAX)
-        return err_set(e, ERR_INVALID, "segment.bytes is %lld, allowed are 1 to 2147483647",
-                       (long long)s->segment_bytes);
-    if (s->segment_ms < 1 || s->max_message_bytes < 0 || s->retention_ms < -1 || s->retention_bytes < -1)
-        return err_set(e, ERR_INVALID, "a topic setting is negative (only retention may be -1)");
-    return true;
+    log_settings_default(l, &defaults);
+    log_settings_mark(&defaults, s);
+    return log_settings_check(s, e);
 }
 
 static bool create_locked(struct log *l, struct str name, int32_t partitions, const struct log_settings *s,
                           struct err *e)
 {
+    struct log_settings mine = *s;
     struct log_uuid id;
     struct topic *t;
 
-    if (!check_name(name, e) || !check_settings(partitions, s, e))
+    if (!check_name(name, e) || !check_settings(l, partitions, &mine, e))
         return false;
     if (map_get(&l->by_name, name))
         return err_set(e, ERR_CONFLICT, "topic %.*s exists already", STR_ARG(name));
@@ -474,7 +510,7 @@ static bool create_locked(struct log *l, struct str name, int32_t partitions, co
     l->os->random(l->os, id.b, sizeof id.b);
     id.b[6] = (uint8_t)((id.b[6] & 0x0f) | 0x40); // a UUID of version 4
     id.b[8] = (uint8_t)((id.b[8] & 0x3f) | 0x80);
-    t = topic_new(name, &id, partitions, s);
+    t = topic_new(name, &id, partitions, &mine);
     if (!save(l, &(struct change){.plus = t}, e)) {
         topic_unref(t);
         return false;
@@ -520,7 +556,7 @@ static bool alter(struct log *l, struct str name, int32_t partitions, const stru
     if (c.parts <= t->part_n && !s)
         return err_set(e, ERR_INVALID, "topic %.*s has %d partitions already; their number can only grow",
                        STR_ARG(name), t->part_n);
-    if (!check_settings(c.parts, &c.settings, e) || !topics_bury(l, e) ||
+    if (!check_settings(l, c.parts, &c.settings, e) || !topics_bury(l, e) ||
         !make_folders(l, name, t->part_n, c.parts, e) || !save(l, &c, e))
         return false;
     mutex_lock(&l->topics_lock);
@@ -549,6 +585,22 @@ bool log_alter_topic(struct log *l, struct str name, const struct log_settings *
 
     admin_take(l);
     ok = alter(l, name, 0, s, e);
+    admin_give(l);
+    return ok;
+}
+
+bool log_change_topic(struct log *l, struct str name, log_change_fn *change, void *arg, struct err *e)
+{
+    struct log_settings s;
+    struct topic *t;
+    bool ok;
+
+    admin_take(l);
+    t = map_get(&l->by_name, name);
+    if (t)
+        s = t->settings; // only who has the token changes them
+    ok = t ? change(arg, &s, e) && alter(l, name, 0, &s, e)
+           : err_set(e, ERR_NOT_FOUND, "topic %.*s does not exist", STR_ARG(name));
     admin_give(l);
     return ok;
 }

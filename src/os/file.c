@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 int os_open(struct os *os, const char *path, int flags, struct err *e)
 {
@@ -108,6 +109,17 @@ bool os_exists(struct os *os, const char *path)
     struct os_stat st;
 
     return os->stat(os, path, &st) == 0;
+}
+
+bool os_space(const char *path, struct os_space *out, struct err *e)
+{
+    struct statvfs v;
+
+    if (statvfs(path, &v) != 0)
+        return err_sys(e, "ask for the space at %s", path);
+    out->total_bytes = (int64_t)v.f_blocks * (int64_t)v.f_frsize;
+    out->usable_bytes = (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+    return true;
 }
 
 bool os_same_file(struct os *os, const char *a, const char *b)

@@ -82,6 +82,12 @@ bool os_replace_file(struct os *os, const char *path, struct str content, struct
 /* The absolute path without links of what is there, yours to mem_free(); NULL and e (ERR_NOT_FOUND) when nothing is. */
 char *os_full_path(const char *path, struct err *e);
 
+/* The file system that path is on. */
+struct os_space {
+    int64_t total_bytes, usable_bytes; // usable: by a program without privileges
+};
+bool os_space(const char *path, struct os_space *out, struct err *e) MUST_CHECK;
+
 /* Makes the folder and those above it. Present ones are fine. */
 bool os_make_dirs(struct os *os, const char *path, struct err *e) MUST_CHECK;
 /* Names in a folder without . and .., sorted by bytes, in a. */

@@ -153,4 +153,14 @@ TEST(a_spool_is_one_run_and_leaves_no_file)
     OK(os_remove_tree(os_real(), dir, &e));
 }
 
+TEST(space_of_a_file_system)
+{
+    struct os_space space;
+    struct err e;
+
+    OK(os_space("/tmp", &space, &e));
+    OK(space.total_bytes > 0 && space.usable_bytes >= 0 && space.usable_bytes <= space.total_bytes);
+    OK(!os_space("/nowhere/at/all", &space, &e));
+}
+
 TEST_MAIN

@@ -109,13 +109,13 @@ def test_admin(broker):
     asked = ConfigResource(RESOURCE_TOPIC, "t")
     told = admin.describe_configs([asked])[asked].result(20)
     assert told["retention.ms"].value == "1234567" and told["cleanup.policy"].value == "compact,delete"
-    assert told["compression.type"].value == "producer" and told["compression.type"].is_read_only
+    assert told["compression.type"].value == "producer" and told["compression.type"].is_default
     with pytest.raises(KafkaException) as e:
         create(broker, "t")
     assert e.value.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS
     with pytest.raises(KafkaException) as e:
-        create(broker, "u", compression_type="zstd")
-    assert e.value.args[0].code() == KafkaError.INVALID_CONFIG and "compression.type is always producer" in str(e.value)
+        create(broker, "u", remote_storage_enable="true")
+    assert e.value.args[0].code() == KafkaError.INVALID_CONFIG and "There is no tiered storage" in str(e.value)
     admin.delete_topics(["t"])["t"].result(20)
     assert "t" not in admin.list_topics(timeout=20).topics
 
