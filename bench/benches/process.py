@@ -49,10 +49,8 @@ class Tarn:
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-bench."))
-        self.folder.chmod(0o711)
         self.project = self.folder / "storefront"
         shutil.copytree(ROOT / "examples" / "storefront", self.project, ignore=shutil.ignore_patterns("data"))
-        self.project.chmod(0o711)
         for connector in (self.project / "connectors").glob("*sink*.json"):
             connector.unlink()
 

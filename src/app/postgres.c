@@ -8,6 +8,7 @@
 #include "os/os.h"
 #include "os/thread.h"
 
+#include <fcntl.h>
 #include <libpq-fe.h>
 #include <pwd.h>
 #include <signal.h>
@@ -33,6 +34,7 @@ struct postgres {
     struct postgres_options o; // strings are our copies
     struct arena a;            // immutable after start
     const char *dir;           // the server's data
+    const char *known_as;      // the same as the server calls it
     const char *conninfo, *admin_conninfo;
     uint32_t uid, gid; // 0: as we are
     int port;
@@ -62,37 +64,10 @@ static void choose_user(struct postgres *p)
     p->gid = pw ? pw->pw_gid : 65534;
 }
 
-/* A new folder that the server's user can reach, remembered in postgres.path. */
-static bool choose_dir_outside(struct postgres *p, const char *note, struct err *e)
-{
-    uint8_t random[8];
-    struct buf name = buf_make(64);
-    bool ok;
-
-    p->o.os->random(p->o.os, random, sizeof random);
-    buf_hex(&name, random, sizeof random);
-    p->dir = arena_fmt(&p->a, "/var/lib/tarn/pg-%s", buf_z(&name));
-    buf_fini(&name);
-    ok = os_make_dirs(p->o.os, "/var/lib/tarn", e) && os_open_to_all("/var/lib/tarn", e) &&
-         os_replace_file(p->o.os, note, str_of(p->dir), e);
-    return ok;
-}
-
 static bool choose_dir(struct postgres *p, struct err *e)
 {
-    const char *inside = arena_fmt(&p->a, "%s/postgres", p->o.data_dir);
-    const char *note = arena_fmt(&p->a, "%s/postgres.path", p->o.data_dir);
-    struct str path;
-
-    p->dir = inside;
-    if (os_exists(p->o.os, note)) {
-        if (!os_read_file(p->o.os, note, 4096, &p->a, &path, e))
-            return false;
-        p->dir = arena_fmt(&p->a, "%.*s", STR_ARG(str_trim(path)));
-    } else if (p->uid != 0 && !os_can_reach(p->o.data_dir, p->uid)) {
-        if (!choose_dir_outside(p, note, e))
-            return false;
-    }
+    p->dir = arena_fmt(&p->a, "%s/postgres", p->o.data_dir);
+    p->known_as = p->uid != 0 ? "/proc/self/fd/3" : p->dir;
     return os_make_dirs(p->o.os, p->dir, e) && (p->uid == 0 || os_give(p->dir, p->uid, p->gid, e));
 }
 
@@ -129,18 +104,20 @@ static void on_exit_of(void *arg, int64_t status, int sig)
 
     (void)status;
     (void)sig;
-    (void)status;
-    (void)sig;
     mutex_lock(&p->lock);
     p->alive = false;
     cond_broadcast(&p->changed);
     mutex_unlock(&p->lock);
 }
 
-/* argv[0] is the program's name in bin_dir; it becomes the whole path, by which PostgreSQL's programs find each other. */
-static bool start_child(struct postgres *p, const char **argv, struct err *e)
+/*
+ * argv[0] is the program's name in bin_dir; it becomes the whole path, by which PostgreSQL's programs find each other. The program
+ * has the data's folder as descriptor 3 and `file`, unless it is -1, as 4.
+ */
+static bool start_child(struct postgres *p, const char **argv, int file, struct err *e)
 {
     static const char *const env[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL};
+    int inherit[] = {os_open(p->o.os, p->dir, O_RDONLY | O_DIRECTORY, e), file};
     struct child_options o = {
         .argv = argv,
         .env = env,
@@ -148,18 +125,21 @@ static bool start_child(struct postgres *p, const char **argv, struct err *e)
         .output_path = arena_fmt(&p->a, "%s/postgres.log", p->o.data_dir),
         .uid = p->uid,
         .gid = p->gid,
+        .inherit = inherit,
+        .inherit_count = file < 0 ? 1 : 2,
     };
     struct child *child;
+    bool ok = inherit[0] >= 0;
 
     argv[0] = arena_fmt(&p->a, "%s/%s", p->o.bin_dir, argv[0]);
     o.file = argv[0];
-    p->alive = true; // before: the child may be gone by the time child_start returns
-    if (!child_start(net_loop(p->o.net, 0), &o, on_exit_of, p, &child, e)) {
-        p->alive = false;
-        return false;
-    }
-    p->child = child;
-    return true;
+    p->alive = ok; // before: the child may be gone by the time child_start returns
+    if (ok && !child_start(net_loop(p->o.net, 0), &o, on_exit_of, p, &child, e))
+        p->alive = ok = false;
+    if (ok)
+        p->child = child;
+    os_close(p->o.os, inherit[0]);
+    return ok;
 }
 
 static void free_child(void *child)
@@ -182,22 +162,32 @@ static bool init_data(struct postgres *p, struct err *e)
 {
     const char *pwfile = arena_fmt(&p->a, "%s.pw", p->dir);
     const char *argv[] = {"initdb",
-                          arena_fmt(&p->a, "--pgdata=%s", p->dir),
+                          arena_fmt(&p->a, "--pgdata=%s", p->known_as),
                           arena_fmt(&p->a, "--username=%s", p->o.user),
-                          arena_fmt(&p->a, "--pwfile=%s", pwfile),
+                          "--pwfile=/proc/self/fd/4",
                           "--auth=scram-sha-256",
                           "--encoding=UTF8",
                           "--locale=C.UTF-8",
                           NULL};
+    int file = -1;
     bool ok = os_replace_file(p->o.os, pwfile, str_of(p->o.password), e) &&
-              (p->uid == 0 || os_give(pwfile, p->uid, p->gid, e)) && start_child(p, argv, e);
+              (p->uid == 0 || os_give(pwfile, p->uid, p->gid, e)) &&
+              (file = os_open(p->o.os, pwfile, O_RDONLY, e)) >= 0 && start_child(p, argv, file, e);
 
     if (ok)
         wait_child(p);
+    os_close(p->o.os, file);
     (void)p->o.os->unlink(p->o.os, pwfile);
     if (ok && !os_exists(p->o.os, arena_fmt(&p->a, "%s/global/pg_control", p->dir)))
         ok = err_set(e, ERR_IO, "initdb did not make a database cluster: see %s/postgres.log", p->o.data_dir);
     return ok;
+}
+
+/* How the server is told, and tells, where its data lies: a setting of no meaning to itself. */
+#define FOLDER "tarn.data_folder"
+static const char *folder_setting(const struct postgres *p, struct arena *a)
+{
+    return arena_fmt(a, FOLDER "=%s", p->dir);
 }
 
 static bool start_server(struct postgres *p, struct err *e)
@@ -216,19 +206,40 @@ static bool start_server(struct postgres *p, struct err *e)
 
     argv[n++] = "postgres";
     argv[n++] = "-D";
-    argv[n++] = p->dir;
+    argv[n++] = p->known_as;
     argv[n++] = arena_fmt(&p->a, "--port=%d", p->port);
+    argv[n++] = "-c";
+    argv[n++] = folder_setting(p, &p->a);
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         argv[n++] = "-c";
         argv[n++] = settings[i];
     }
     argv[n] = NULL;
-    return start_child(p, argv, e);
+    return start_child(p, argv, -1, e);
+}
+
+/* Its command line says so. */
+static bool runs_on_our_data(const struct postgres *p, int64_t pid, struct arena *a)
+{
+    enum { COMMAND_MAX = 16 * 1024 };
+    struct os *os = p->o.os;
+    struct err e;
+    int fd = os_open(os, arena_fmt(a, "/proc/%lld/cmdline", (long long)pid), O_RDONLY, &e);
+    char *text = arena_alloc(a, COMMAND_MAX);
+    ssize_t n = fd < 0 ? -1 : os_read_some(os, fd, text, COMMAND_MAX, 0, &e);
+    struct str words = str_from(text, n > 0 ? (size_t)n : 0), word;
+    const char *ours = folder_setting(p, a);
+
+    os_close(os, fd);
+    while (str_cut(&words, 0, &word))
+        if (str_is(word, ours))
+            return true;
+    return false;
 }
 
 /*
  * A server that outlived tarn: postmaster.pid has its pid on line 1 and its port on line 4 (PostgreSQL, "Server Shutdown"; miscinit.c).
- * True when one runs on our data.
+ * True when one runs on our data; a copy of a data folder has the pid of the original's server in it.
  */
 static bool adopt_server(struct postgres *p)
 {
@@ -242,7 +253,7 @@ static bool adopt_server(struct postgres *p)
     for (int i = 0; ok && i < 4; i++)
         ok = str_cut(&text, '\n', &line[i]);
     ok = ok && str_i64(str_trim(line[0]), &pid) && str_i64(str_trim(line[3]), &port) &&
-         str_is(str_trim(line[1]), p->dir);
+         runs_on_our_data(p, pid, &a);
     if (ok) {
         p->alive = true;
         ok = child_adopt(net_loop(p->o.net, 0), (int)pid, "postgres", on_exit_of, p, &child);
@@ -267,7 +278,7 @@ static const char *conninfo_of(struct postgres *p, const char *database)
 /* Is it our server that answers at our port? */
 static bool is_ours(struct postgres *p, PGconn *pg, struct err *e)
 {
-    PGresult *res = PQexec(pg, "SHOW data_directory");
+    PGresult *res = PQexec(pg, "SHOW " FOLDER);
     bool ok = PQresultStatus(res) == PGRES_TUPLES_OK && os_same_file(p->o.os, PQgetvalue(res, 0, 0), p->dir);
 
     if (!ok)
@@ -369,7 +380,6 @@ static bool wait_restart(struct postgres *p, int64_t wait_ms)
 static void stop_server(struct postgres *p)
 {
     int64_t until = p->o.os->now_ns(p->o.os) + (int64_t)STOP_MS * 1000000;
-
     bool late;
 
     if (!p->child)

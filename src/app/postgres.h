@@ -5,9 +5,10 @@
  * decoding on, listening on the loopback address only, restarts it when it dies, and stops it when tarn stops. When tarn itself was
  * killed the server lives on and is found again by its pid file at the next start.
  *
- * PostgreSQL refuses to run as root. So when tarn runs as root the server runs as the user `postgres` (or
- * `nobody`), and when that user cannot reach the project's folder (under /root, say) its data goes to
- * /var/lib/tarn/pg-<random>, which the file `postgres.path` of the data folder names.
+ * PostgreSQL refuses to run as root. So when tarn runs as root the server runs as the user `postgres` (or `nobody`), who
+ * may not be able to reach the project's folder (under /root, say). It need not: it is given the folder of its data as
+ * descriptor 3 and knows it as /proc/self/fd/3, which leads there whoever owns the folders above. The setting
+ * tarn.data_folder of the server tells people, and a tarn that looks for its orphan, where that is.
  *
  * One thread owns the child: it starts, watches, restarts and stops it.
  */
@@ -22,7 +23,7 @@ struct postgres;
 struct postgres_options {
     struct os *os;
     struct net *net;
-    const char *data_dir; // the project's; holds `postgres/` or `postgres.path`, and `postgres.log`
+    const char *data_dir; // the project's; holds `postgres/` and `postgres.log`
     const char *bin_dir;  // of initdb and postgres; NULL: the newest under /usr/lib/postgresql
     int port;             // 0: any free one
     const char *user, *password, *database; // superuser made at the first start; database made when absent

@@ -1,6 +1,7 @@
 /* With a real server: the package postgresql-15 is needed. */
 #include "app/postgres.h"
 
+#include "base/arena.h"
 #include "base/test.h"
 #include "net/net.h"
 #include "os/os.h"
@@ -58,7 +59,6 @@ TEST(a_server_starts_and_is_found_again_by_the_next_tarn)
     pid_t other;
 
     OK(tempdir_make(dir));
-    OK(os_open_to_all(dir, &e)); // so that the server's user can reach it
     other = fork();
     OK(other >= 0);
     if (other == 0) { // a tarn that dies without stopping its server
@@ -89,7 +89,6 @@ TEST(a_taken_port_is_named_and_its_server_left_alone)
     char second[TEMPDIR_MAX];
 
     OK(tempdir_make(dir) && tempdir_make(second));
-    OK(os_open_to_all(dir, &e) && os_open_to_all(second, &e));
     OK(start(&net, &p));
     OK(!postgres_start(&(struct postgres_options){.os = os_real(),
                                                   .net = net,
@@ -106,6 +105,34 @@ TEST(a_taken_port_is_named_and_its_server_left_alone)
     OK(os_remove_tree(os_real(), dir, &e) && os_remove_tree(os_real(), second, &e));
 }
 
+TEST(a_copy_of_a_data_folder_does_not_take_the_originals_server)
+{
+    struct postgres *p, *other;
+    struct net *net;
+    struct arena a = {0};
+    struct str text;
+    struct err e;
+    char second[TEMPDIR_MAX];
+    struct postgres_options o = {
+        .os = os_real(), .user = "tarn", .password = "tarn", .database = "storefront"};
+
+    OK(tempdir_make(dir) && tempdir_make(second));
+    OK(start(&net, &p));
+    o.net = net;
+    o.data_dir = second;
+    OK(postgres_start(&o, &other, &e));
+    postgres_stop(other);
+    OK(os_read_file(os_real(), arena_fmt(&a, "%s/postgres/postmaster.pid", dir), 4096, &a, &text, &e));
+    OK(os_replace_file(os_real(), arena_fmt(&a, "%s/postgres/postmaster.pid", second), text, &e));
+    OK(!postgres_start(&o, &other, &e)); // its own server sees the pid of a live one and ends
+    OK(strstr(e.msg, "postgres.log") != NULL);
+    OK(ask(p, "SELECT 7") == 7);
+    postgres_stop(p);
+    net_stop(net);
+    arena_fini(&a);
+    OK(os_remove_tree(os_real(), dir, &e) && os_remove_tree(os_real(), second, &e));
+}
+
 TEST(a_server_that_is_killed_comes_back)
 {
     struct postgres *p;
@@ -117,7 +144,6 @@ TEST(a_server_that_is_killed_comes_back)
     FILE *in;
 
     OK(tempdir_make(dir));
-    OK(os_open_to_all(dir, &e));
     OK(start(&net, &p));
     (void)snprintf(path, sizeof path, "%s/postgres/postmaster.pid", dir);
     in = fopen(path, "re");

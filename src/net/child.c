@@ -52,7 +52,8 @@ static void start_on_loop(void *arg)
 {
     struct start *s = arg;
     const struct child_options *o = s->o;
-    uv_stdio_container_t io[3] = {{.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
+    uv_stdio_container_t io[3 + CHILD_INHERIT] = {
+        {.flags = UV_IGNORE}, {.flags = UV_IGNORE}, {.flags = UV_IGNORE}};
     uv_process_options_t po = {
         .exit_cb = on_exit_of,
         .file = o->file,
@@ -61,11 +62,14 @@ static void start_on_loop(void *arg)
         .cwd = o->cwd,
         .flags = UV_PROCESS_DETACHED,
         .stdio = io,
-        .stdio_count = 3,
+        .stdio_count = 3 + (int)o->inherit_count,
     };
 
     if (s->output >= 0)
         io[1] = io[2] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = s->output};
+    assert(o->inherit_count <= CHILD_INHERIT);
+    for (size_t i = 0; i < o->inherit_count; i++)
+        io[3 + i] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = o->inherit[i]};
     if (o->uid) {
         po.flags |= UV_PROCESS_SETUID;
         po.uid = o->uid;

@@ -140,7 +140,10 @@ struct child_options {
     const char *cwd;         // NULL: ours
     const char *output_path; // stdout and stderr are appended to this file; NULL: dropped
     uint32_t uid, gid;       // 0: as we are
+    const int *inherit;      // open files of ours that it has as descriptors 3, 4, ...; at most CHILD_INHERIT
+    size_t inherit_count;
 };
+enum { CHILD_INHERIT = 4 };
 typedef void child_exit_fn(void *arg, int64_t status, int signal);
 
 /*

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 int os_open(struct os *os, const char *path, int flags, struct err *e)
 {
@@ -281,6 +282,11 @@ bool os_remove_tree(struct os *os, const char *path, struct err *e)
         ok = err_sys(e, "remove %s", path);
     arena_fini(&a);
     return ok;
+}
+
+bool os_give(const char *path, uint32_t uid, uint32_t gid, struct err *e)
+{
+    return chown(path, uid, gid) == 0 || err_sys(e, "give %s to user %u", path, uid);
 }
 
 int os_dup(int fd, struct err *e)

@@ -94,6 +94,8 @@ bool os_make_dirs(struct os *os, const char *path, struct err *e) MUST_CHECK;
 bool os_list(struct os *os, const char *path, struct arena *a, struct str **names, size_t *count,
              struct err *e) MUST_CHECK;
 bool os_remove_tree(struct os *os, const char *path, struct err *e) MUST_CHECK; // an absent one is fine
+/* chown: for a child that runs as another user. */
+bool os_give(const char *path, uint32_t uid, uint32_t gid, struct err *e) MUST_CHECK;
 int os_dup(int fd, struct err *e) MUST_CHECK; // the same open file, yours to close; -1 and e
 
 /*
@@ -108,10 +110,3 @@ int64_t os_rss_bytes(void);   // resident memory, 0 when it cannot be told
 int64_t os_cpu_us(void);      // user and system time so far
 void os_say(struct str text); // to stderr, at once; may be called in a signal handler
 int os_cores(void);
-
-/* ---- users, for a child that may not run as root ---- */
-
-/* Can a user that owns nothing on the way reach the folder? Looks at owner and others, not at groups. */
-bool os_can_reach(const char *path, uint32_t uid);
-bool os_give(const char *path, uint32_t uid, uint32_t gid, struct err *e) MUST_CHECK; // chown
-bool os_open_to_all(const char *path, struct err *e) MUST_CHECK;                      // a folder: mode 0755

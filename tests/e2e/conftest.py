@@ -157,9 +157,7 @@ def project(request):
     made = []
 
     def make(example="storefront", settings=None):
-        # Not pytest's own folder: only its owner may enter that, and PostgreSQL runs as another user when tarn is root.
         folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-e2e-"))
-        folder.chmod(0o755)
         shutil.copytree(ROOT / "examples" / example, folder, dirs_exist_ok=True)
         path = folder / "tarn.yaml"
         given = yaml.safe_load(path.read_text()) if path.exists() else {}
