@@ -1,5 +1,6 @@
 #include "os/fault.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 static struct os_fault *fault_of(struct os *os)
@@ -167,6 +168,30 @@ void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind
     };
 }
 
+static int no_sync(struct os *os, int fd)
+{
+    (void)os;
+    (void)fd;
+    return 0;
+}
+
+static struct os unsynced;
+
+static void unsynced_init(void)
+{
+    unsynced = *os_real();
+    unsynced.fdatasync = no_sync;
+    unsynced.fsync = no_sync;
+}
+
+struct os *os_unsynced(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, unsynced_init);
+    return &unsynced;
+}
+
 /* One kind of fault at the first call, the second, ... until the scenario ends before the fault comes. */
 static bool walk_kind(os_scenario_fn *scenario, void *arg, enum os_fault_kind kind, bool persistent,
                       unsigned *faults)
@@ -174,7 +199,7 @@ static bool walk_kind(os_scenario_fn *scenario, void *arg, enum os_fault_kind ki
     struct os_fault f;
 
     for (unsigned nth = 0;; nth++) {
-        os_fault_init(&f, os_real(), kind, nth, persistent);
+        os_fault_init(&f, os_unsynced(), kind, nth, persistent);
         if (!scenario(&f.os, arg)) {
             printf("# broken by fault kind %d at call %u, persistent %d\n", (int)kind, nth, persistent);
             return false;

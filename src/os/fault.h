@@ -33,6 +33,9 @@ struct os_fault {
 void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind, unsigned nth,
                    bool persistent);
 
+/* The kernel, but a sync only answers: for walks that look at errors, which a busy disk would make wait for minutes. */
+struct os *os_unsynced(void);
+
 /* True when the scenario returned true at every fault, once and for good, of every kind. Counts the faults delivered. */
 typedef bool os_scenario_fn(struct os *os, void *arg);
 bool os_fault_walk(os_scenario_fn *scenario, void *arg, unsigned *faults);
