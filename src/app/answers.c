@@ -85,7 +85,9 @@ static void print_table(struct arena *a, const json_t *columns, const json_t *ro
         }
     }
     json_array_foreach(columns, i, column)
+    {
         print_cell(json_string_value(json_object_get(column, "name")), width[i], right[i], i + 1 == n);
+    }
     for (i = 0; i < n; i++)
         for (int k = 0; k < width[i] + (i + 1 < n ? 2 : 1); k++)
             (void)putchar(k < width[i] ? '-' : i + 1 < n ? ' ' : '\n');

@@ -267,7 +267,7 @@ static void write_length(struct writer *w, int64_t n, bool is_short)
 /* Null where null may not be is written as empty. */
 static void write_str(struct writer *w, struct str s, bool is_short, bool null_ok)
 {
-    assert(!is_short || s.n <= INT16_MAX);
+    assert((s.p || s.n == 0) && (!is_short || s.n <= INT16_MAX));
     write_length(w, s.p || !null_ok ? (int64_t)s.n : -1, is_short);
     buf_str(&w->out->buf, s);
 }

@@ -581,7 +581,7 @@ static void tell_tables(struct lake *l, struct err *e)
     struct lake_table *t;
     size_t count;
 
-    if (!strstr(e->msg, "Table with name") || !str_cut(&said, '\n', &line))
+    if (!strstr(said.p, "Table with name") || !str_cut(&said, '\n', &line))
         return;
     line = arena_str(&a, line);
     lake_list(l, &a, &t, &count);

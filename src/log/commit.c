@@ -113,7 +113,7 @@ bool commit_wait(struct log *l, struct op *op, struct err *e)
     mutex_init(&w.lock);
     cond_init(&w.cond);
     op->done = wake_waiter;
-    op->arg = &w;
+    op->arg = &w; // cppcheck-suppress autoVariables ; the writer is done with it before this returns
     if (post(l, op)) {
         mutex_lock(&w.lock);
         while (!w.done)

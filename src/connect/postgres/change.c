@@ -47,8 +47,7 @@ static bool add(struct capture *c, struct group *g, struct change *ch, const cha
     const struct pgout_row *row = ch->after ? ch->after : ch->before;
     struct event ev = {ch->op, ch->table, ch->before, ch->after, ch->source, c->now_us};
     bool keyed = ch->table->key_count > 0 && row;
-    struct str key, value;
-    int count;
+    struct record r = {.timestamp_ms = ev.now_us / 1000, .headers = headers};
 
     if (!pgchange_topic(c, ch->table, e) || !pgevent_value(x, &ev, e) ||
         (keyed && !pgevent_key(x, ch->table, row, e)))
@@ -56,17 +55,18 @@ static bool add(struct capture *c, struct group *g, struct change *ch, const cha
     buf_reset(&c->key_text);
     if (key_header && !pgevent_key_text(ch->table, key_row, &c->key_text, e))
         return false;
-    key = keyed ? buf_view(&x->key) : STR_NULL;
-    value = buf_view(&x->value);
-    count = put_headers(c, headers, key_header, buf_view(&c->key_text));
-    if (!pggroup_add(g, ch->table->out, ev.now_us / 1000, key, value, headers, count, e))
+    r.key = keyed ? buf_view(&x->key) : STR_NULL;
+    r.value = buf_view(&x->value);
+    r.header_count = put_headers(c, headers, key_header, buf_view(&c->key_text));
+    if (!pggroup_add(g, ch->table->out, &r, e))
         return false;
     c->stats.records++;
-    c->stats.bytes += key.n + value.n;
+    c->stats.bytes += r.key.n + r.value.n;
     if (ch->op != 'd' || !keyed || !c->settings.tombstones)
         return true;
-    count = put_headers(c, headers, NULL, STR_NULL);
-    return pggroup_add(g, ch->table->out, ev.now_us / 1000, key, STR_NULL, headers, count, e);
+    r.value = STR_NULL;
+    r.header_count = put_headers(c, headers, NULL, STR_NULL);
+    return pggroup_add(g, ch->table->out, &r, e);
 }
 
 bool pgchange_add(struct capture *c, struct group *g, struct change *ch, struct err *e)

@@ -150,24 +150,26 @@ static size_t put_decimal(char *out, uint64_t v)
 
 enum { SEQUENCE_MAX = 64 };
 
+static size_t put_text(char *out, struct str s)
+{
+    memcpy(out, s.p, s.n);
+    return s.n;
+}
+
 /* The two positions as a JSON text of strings: ["123","456"], the first null when it is not known. */
 static struct str sequence_text(const struct event_source *s, char out[SEQUENCE_MAX])
 {
-    size_t n = 0;
+    size_t n;
 
-    memcpy(out, "[\"", 2);
     if (s->last_commit) {
-        n = 2 + put_decimal(out + 2, s->last_commit);
-        out[n++] = '"';
-    } else {
-        memcpy(out + 1, "null", 4);
-        n = 5;
-    }
-    memcpy(out + n, ",\"", 2);
-    n += 2;
+        n = put_text(out, STR("[\""));
+        n += put_decimal(out + n, s->last_commit);
+        n += put_text(out + n, STR("\",\""));
+    } else
+        n = put_text(out, STR("[null,\""));
     n += put_decimal(out + n, s->lsn);
-    memcpy(out + n, "\"]", 2);
-    return str_from(out, n + 2);
+    n += put_text(out + n, STR("\"]"));
+    return str_from(out, n);
 }
 
 /* Milliseconds, microseconds, nanoseconds: branches of unions, but not the first one of a source block. */

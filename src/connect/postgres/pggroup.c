@@ -93,15 +93,14 @@ static bool next_batch(struct group *g, struct group_topic *t, struct err *e)
     return g->bytes < GROUP_MEMORY_BYTES || t->whole.n < SPOOL_WRITE_BYTES || spool_whole(g, t, e);
 }
 
-bool pggroup_add(struct group *g, size_t topic, int64_t timestamp_ms, struct str key, struct str value,
-                 const struct record_header *headers, int header_count, struct err *e)
+bool pggroup_add(struct group *g, size_t topic, const struct record *r, struct err *e)
 {
     struct group_topic *t;
     size_t before;
 
     make_room(g, topic + 1);
     t = &g->topics[topic];
-    if (t->used && t->writer.buf.n + key.n + value.n > GROUP_BATCH_BYTES) {
+    if (t->used && t->writer.buf.n + r->key.n + r->value.n > GROUP_BATCH_BYTES) {
         if (!next_batch(g, t, e))
             return false;
     } else if (!t->used) {
@@ -109,7 +108,7 @@ bool pggroup_add(struct group *g, size_t topic, int64_t timestamp_ms, struct str
         t->used = true;
     }
     before = t->writer.buf.n;
-    batch_add(&t->writer, timestamp_ms, key, value, headers, header_count);
+    batch_add(&t->writer, r->timestamp_ms, r->key, r->value, r->headers, r->header_count);
     if (!buf_ok(&t->writer.buf))
         return err_set(e, ERR_LIMIT, "a record for %.*s is over %zu bytes", STR_ARG(g->owner->topics[topic]),
                        LIMIT_BATCH);

@@ -61,8 +61,7 @@ void pggroups_fini(struct groups *g);                      // waits for what is 
 size_t pggroups_topic(struct groups *g, struct str topic); // the number of a topic; copies the name
 /* The group being filled; NULL when all are in flight: wait for event_fd, then pggroups_take(). */
 struct group *pggroups_filling(struct groups *g);
-bool pggroup_add(struct group *g, size_t topic, int64_t timestamp_ms, struct str key, struct str value,
-                 const struct record_header *headers, int header_count, struct err *e) MUST_CHECK;
+bool pggroup_add(struct group *g, size_t topic, const struct record *r, struct err *e) MUST_CHECK;
 /* Sends the group being filled. position: JSON text, or p NULL for rows only. False: nothing was sent. */
 bool pggroups_send(struct groups *g, struct str partition_json, struct str position,
                    struct err *e) MUST_CHECK;

@@ -233,9 +233,13 @@ static void find_key(struct pg_table *t, const struct table_facts *f)
     }
 }
 
-/* What the message says of a column that the catalog has no more, or has with another type by now. */
-static struct column_facts facts_from_message(const struct pgout_column *c)
+/* The catalog's word on a column of the message, or the message's, when the catalog has it no more or with another type. */
+static struct column_facts facts_of_sent(const struct table_facts *f, const struct pgout_column *c)
 {
+    const struct column_facts *known = facts_of(f, c->name);
+
+    if (known && known->declared == c->type)
+        return *known;
     return (struct column_facts){
         .name = c->name,
         .type = {.oid = c->type, .modifier = c->modifier},
@@ -258,9 +262,7 @@ struct pg_table *pgtable_new(const struct table_facts *f, const struct pgout_col
     t->columns = ARENA_ARRAY(&t->arena, struct pg_column, t->count + 1);
     shapes = ARENA_ARRAY(&t->arena, struct shape *, t->count + 1);
     for (size_t i = 0; i < t->count; i++) {
-        const struct column_facts *known = sent ? facts_of(f, sent[i].name) : &f->columns[i];
-        struct column_facts facts =
-            !known || (sent && known->declared != sent[i].type) ? facts_from_message(&sent[i]) : *known;
+        struct column_facts facts = sent ? facts_of_sent(f, &sent[i]) : f->columns[i];
         char text[300];
 
         if (column_init(t, &t->columns[i], &facts, s, &shapes[i]))

@@ -547,7 +547,7 @@ static bool put_array(struct buf *out, const struct type *t, struct str text, bo
     struct buf b = buf_make(SIZE_MAX);
     struct str rest;
     int64_t count;
-    bool ok = array_elements(text, &count, e) && open_array(text, &rest), is_null;
+    bool ok = array_elements(text, &count, e) && open_array(text, &rest), is_null = false;
 
     if (ok && json)
         buf_u8(out, '[');

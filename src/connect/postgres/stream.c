@@ -413,7 +413,7 @@ bool pgstream_run(struct capture *c, struct err *e)
 
         ok = s.in_transaction || !s.group || s.group->rows == 0 || send_group(&s, s.group->end_lsn, &ignored);
         if (ok && pggroups_wait(&c->groups, &c->durable, &ignored) && c->replication.conn)
-            ok = send_status(&s, &ignored); // so that the slot is where we are
+            (void)send_status(&s, &ignored); // so that the slot is where we are
         ok = true;
     }
     forget_tables(c);
