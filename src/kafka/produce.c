@@ -1,10 +1,9 @@
 #include "base/mem.h"
 #include "group/offsets.h"
+#include "kafka/accept.h"
 #include "kafka/kafka_int.h"
 #include "log/batch.h"
 #include "obs/obs.h"
-
-enum { ZSTD_FIRST_VERSION = 7 };
 
 struct produce {
     struct kafka_req *q;
@@ -26,55 +25,26 @@ static void refuse(struct kafka_req *q, struct k_produce_res_partition *res, int
 
 /* ---- what may be kept ---- */
 
-/* Compaction keeps the last record of each key, so each must have one (Kafka: INVALID_RECORD since 2.4). */
-static bool all_have_keys(struct str batch, struct err *e)
-{
-    struct arena a = {0};
-    struct batch_reader r;
-    struct record rec;
-    bool keys = true;
-
-    batch_open(&r, &a, batch);
-    while (keys && batch_next(&r, &rec))
-        keys = rec.key.p != NULL;
-    if (keys)
-        keys = batch_ok(&r, e);
-    else
-        err_set(e, ERR_INVALID, "a compacted topic takes no records without a key");
-    arena_fini(&a);
-    return keys;
-}
-
-static int16_t check_code(const struct err *e)
-{
-    return e->kind == ERR_LIMIT     ? K_MESSAGE_TOO_LARGE
-           : e->kind == ERR_CORRUPT ? K_CORRUPT_MESSAGE
-                                    : K_INVALID_RECORD;
-}
-
 /* What a broker asks of a batch before it keeps it; K_NONE when it may be kept. */
-static int16_t check_batch(struct kafka_req *q, const struct log_topic *t, struct str bytes, struct err *e)
+static int16_t check_batch(struct kafka_req *q, const struct log_topic *t, struct str bytes,
+                           struct accepted *out, struct err *e)
 {
     struct batch_header h;
-    int64_t records;
 
-    if (!batch_check(bytes, (size_t)t->settings.max_message_bytes, &records, e))
-        return check_code(e);
-    if (!batch_header(bytes, &h) || (size_t)h.length + 12 != bytes.n) {
-        err_set(e, ERR_INVALID, "a produce request has exactly one record batch a partition");
-        return K_INVALID_RECORD;
-    }
-    if (h.attributes & BATCH_TRANSACTIONAL) {
+    if (batch_header(bytes, &h) && (h.attributes & BATCH_TRANSACTIONAL)) {
+        *out = (struct accepted){.bad = -1};
         err_set(e, ERR_UNSUPPORTED, "transactions are not supported");
         return K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     }
-    if ((h.attributes & BATCH_CODEC) == BATCH_ZSTD && q->version < ZSTD_FIRST_VERSION) {
-        err_set(e, ERR_UNSUPPORTED, "zstd needs produce version 7");
-        return K_UNSUPPORTED_COMPRESSION_TYPE;
-    }
-    if (t->settings.compact && !all_have_keys(bytes, e))
-        return check_code(e);
-    return K_NONE;
+    return kafka_accept(q, t, bytes, out, e);
+}
+
+/* The record that is to blame, with a text of its own (KIP-467). */
+static void blame(struct kafka_req *q, struct k_produce_res_partition *res, int32_t record)
+{
+    res->record_errors = ARENA_NEW(&q->arena, struct k_produce_res_error);
+    res->record_errors[0] = (struct k_produce_res_error){record, res->error_message};
+    res->record_errors_n = 1;
 }
 
 /* ---- append ---- */
@@ -149,7 +119,7 @@ static void on_appended(void *arg, bool ok, const struct err *e)
 static void take_partition(struct produce *p, const struct k_produce_req_partition *in, struct str name,
                            const struct log_topic *t, struct k_produce_res_partition *res)
 {
-    struct str bytes = in->records.bytes;
+    struct accepted batch = {.bad = -1};
     struct err e = {0};
     int16_t error;
 
@@ -159,13 +129,15 @@ static void take_partition(struct produce *p, const struct k_produce_req_partiti
         refuse(p->q, res, K_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic or partition");
     } else if (str_is(name, OFFSETS_TOPIC)) {
         refuse(p->q, res, K_INVALID_TOPIC, "only the group coordinator writes " OFFSETS_TOPIC);
-    } else if ((error = check_batch(p->q, t, bytes, &e)) != K_NONE) {
+    } else if ((error = check_batch(p->q, t, in->records.bytes, &batch, &e)) != K_NONE) {
         refuse(p->q, res, error, e.msg);
+        if (batch.bad >= 0)
+            blame(p->q, res, batch.bad);
     } else {
         p->told[p->count] = res;
         p->parts[p->count++] =
-            (struct log_part_write){.topic = name, .partition = in->partition, .batches = bytes};
-        p->bytes += (int64_t)bytes.n;
+            (struct log_part_write){.topic = name, .partition = in->partition, .batches = batch.bytes};
+        p->bytes += (int64_t)batch.bytes.n;
         return;
     }
     p->failed = true;

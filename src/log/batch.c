@@ -139,6 +139,7 @@ void batch_begin(struct batch_writer *w, size_t max_bytes)
     buf_zero(&w->buf, BATCH_HEADER);
     w->count = 0;
     w->codec = BATCH_NONE;
+    w->level = 0;
     w->base_offset = 0;
     w->producer_id = -1;
     w->producer_epoch = -1;
@@ -207,7 +208,7 @@ struct str batch_end(struct batch_writer *w)
         b = &w->_packed;
         buf_reset(b);
         buf_zero(b, BATCH_HEADER);
-        codec_pack(w->codec, str_from(w->buf.p + BATCH_HEADER, w->buf.n - BATCH_HEADER), b);
+        codec_pack(w->codec, w->level, str_from(w->buf.p + BATCH_HEADER, w->buf.n - BATCH_HEADER), b);
     }
     if (!buf_ok(b))
         return STR_NULL;

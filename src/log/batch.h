@@ -87,6 +87,7 @@ struct batch_writer {
     int32_t count;
     /* May be set between batch_begin, which resets them to none, and batch_end. */
     enum batch_codec codec;
+    int level;           // of the codec; 0: its default
     int64_t base_offset; // 0: the log sets it
     int64_t producer_id;
     int16_t producer_epoch;

@@ -237,7 +237,7 @@ TEST(xerial_snappy_is_read)
     buf_put(&framed, "\x82SNAPPY\0\0\0\0\1\0\0\0\1", 16);
     for (int i = 0; i < 3; i++) {
         buf_reset(&raw);
-        codec_pack(BATCH_SNAPPY, STR("hello hello hello hello hello "), &raw);
+        codec_pack(BATCH_SNAPPY, 0, STR("hello hello hello hello hello "), &raw);
         buf_i32(&framed, (int32_t)raw.n);
         buf_str(&framed, buf_view(&raw));
     }
@@ -260,7 +260,7 @@ TEST(bombs_stop_at_the_limit)
         struct buf packed = buf_make(8 * MIB), exact = buf_make(n), small = buf_make(n - 1);
         struct err e;
 
-        codec_pack((enum batch_codec)codec, str_from(zero, n), &packed);
+        codec_pack((enum batch_codec)codec, 0, str_from(zero, n), &packed);
         OK(buf_ok(&packed));
         OK(codec_unpack((enum batch_codec)codec, buf_view(&packed), &exact, &e) && exact.n == n);
         OK(!codec_unpack((enum batch_codec)codec, buf_view(&packed), &small, &e) && e.kind == ERR_LIMIT);

@@ -200,7 +200,7 @@ bool codec_unpack(enum batch_codec codec, struct str packed, struct buf *out, st
     return err_set(e, ERR_UNSUPPORTED, "compression %d is not known", (int)codec);
 }
 
-static size_t gzip_pack(struct str plain, uint8_t *to, size_t room)
+static size_t gzip_pack(struct str plain, int level, uint8_t *to, size_t room)
 {
     z_stream z = {0};
     union {
@@ -209,7 +209,8 @@ static size_t gzip_pack(struct str plain, uint8_t *to, size_t room)
     } in = {.from = plain.p};
     bool ok;
 
-    if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&z, level ? level : Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) !=
+        Z_OK)
         return 0;
     z.next_in = in.to;
     z.avail_in = (uInt)plain.n;
@@ -220,22 +221,22 @@ static size_t gzip_pack(struct str plain, uint8_t *to, size_t room)
     return ok ? room - z.avail_out : 0;
 }
 
-static size_t pack(enum batch_codec codec, struct str plain, uint8_t *to, size_t room)
+static size_t pack(enum batch_codec codec, int level, struct str plain, uint8_t *to, size_t room)
 {
     /* Java clients read no linked blocks (KafkaLZ4BlockInputStream). */
-    static const LZ4F_preferences_t lz4 = {.frameInfo.blockMode = LZ4F_blockIndependent};
+    const LZ4F_preferences_t lz4 = {.frameInfo.blockMode = LZ4F_blockIndependent, .compressionLevel = level};
     size_t n = room;
 
     switch (codec) {
     case BATCH_GZIP:
-        return gzip_pack(plain, to, room);
+        return gzip_pack(plain, level, to, room);
     case BATCH_SNAPPY:
         return snappy_compress(plain.p, plain.n, (char *)to, &n) == SNAPPY_OK ? n : 0;
     case BATCH_LZ4:
         n = LZ4F_compressFrame(to, room, plain.p, plain.n, &lz4);
         return LZ4F_isError(n) ? 0 : n;
     case BATCH_ZSTD:
-        n = ZSTD_compress(to, room, plain.p, plain.n, ZSTD_CLEVEL_DEFAULT);
+        n = ZSTD_compress(to, room, plain.p, plain.n, level ? level : ZSTD_CLEVEL_DEFAULT);
         return ZSTD_isError(n) ? 0 : n;
     case BATCH_NONE:
         break;
@@ -243,7 +244,7 @@ static size_t pack(enum batch_codec codec, struct str plain, uint8_t *to, size_t
     return 0;
 }
 
-void codec_pack(enum batch_codec codec, struct str plain, struct buf *out)
+void codec_pack(enum batch_codec codec, int level, struct str plain, struct buf *out)
 {
     size_t room = plain.n + plain.n / 6 + 1024; // above the worst case of each codec
     size_t max = out->max, n = 0;
@@ -257,7 +258,7 @@ void codec_pack(enum batch_codec codec, struct str plain, struct buf *out)
     to = buf_room(out, room);
     out->max = max;
     if (to)
-        n = pack(codec, plain, to, room);
+        n = pack(codec, level, plain, to, room);
     if (n == 0 || n > max - out->n)
         out->_bad = true;
     else

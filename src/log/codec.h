@@ -11,5 +11,5 @@
 
 /* Appends the unpacked bytes to out, at most out->max in all. ERR_LIMIT, ERR_BAD_INPUT, or ERR_UNSUPPORTED (unknown codec). */
 bool codec_unpack(enum batch_codec codec, struct str packed, struct buf *out, struct err *e) MUST_CHECK;
-/* Appends the packed bytes to out; out turns bad when they do not fit its limit. */
-void codec_pack(enum batch_codec codec, struct str plain, struct buf *out);
+/* Appends the packed bytes to out; out turns bad when they do not fit its limit. level: the codec's own, 0 its default. */
+void codec_pack(enum batch_codec codec, int level, struct str plain, struct buf *out);
