@@ -140,7 +140,10 @@ bool source_ensure_topic(struct task *t, struct str topic, int32_t partitions, s
  */
 bool source_append(struct task *t, struct log_part_write *writes, size_t count, struct str partition_json,
                    struct str position_json, struct err *e) MUST_CHECK;
-/* The same without waiting: several may be in flight, and they become durable in the order they were given. */
+/*
+ * The same without waiting: several may be in flight, and they become durable in the order they were given. When one fails, those
+ * after it fail too, until source_begin_anew(): a position never passes rows that are not there.
+ */
 struct source_write {
     struct log_part_write *writes; // with room for one more at writes[count]; borrowed until done
     size_t count;
@@ -153,6 +156,7 @@ struct source_write {
     char *_key, *_value;
 };
 void source_append_async(struct task *t, struct source_write *w);
+void source_begin_anew(struct task *t);         // none in flight; read on from source_position()
 void source_write_fini(struct source_write *w); // none in flight
 /* ---- sinks ---- */
 

@@ -62,7 +62,8 @@ struct task {
     const struct config *config;
     struct thread thread;
     bool started;
-    int wake_fd; // an eventfd, readable from the moment the task should stop
+    int wake_fd;            // an eventfd, readable from the moment the task should stop
+    struct log_order order; // a source's appends: none follows one that failed
 
     struct mutex lock; // guards what follows
     struct cond cond;

@@ -5,6 +5,7 @@
 #include "os/os.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -63,6 +64,7 @@ static void task_main(void *arg)
     struct err e = {0};
     bool ok;
 
+    source_begin_anew(t);
     task_set_state(t, STATE_RUNNING, NULL);
     ok = k->source ? k->source_ops->run(t, t->config, &e) : sink_loop(t, &e);
     if (!ok) {
@@ -260,7 +262,12 @@ void source_append_async(struct task *t, struct source_write *w)
             .batches = batch_end(&w->_batch),
         };
     }
-    log_append_async(c->env.log, w->writes, count, write_done, w);
+    log_append_ordered_async(c->env.log, &t->order, w->writes, count, write_done, w);
+}
+
+void source_begin_anew(struct task *t)
+{
+    atomic_store(&t->order.broken, false);
 }
 
 void source_write_fini(struct source_write *w)

@@ -8,6 +8,7 @@
 #include "log/log_int.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { OP_MAX = 1 << 30 }; // bytes of one append: positions in a segment have 32 bits
@@ -147,28 +148,46 @@ static bool fill(struct log *l, struct op *op, struct log_part_write *parts, siz
                    count);
 }
 
-static void append_async(struct log *l, struct log_part_write *parts, size_t count, bool some,
-                         log_done_fn *done, void *arg)
+static void break_order(const struct op *op)
 {
-    struct op *op = MEM_NEW(struct op);
-    bool ok = fill(l, op, parts, count, some);
+    if (op->order)
+        atomic_store(&op->order->broken, true);
+}
 
+/* What fill() answered of the op; the op is the committer's, or gone. */
+static void post_filled(struct log *l, struct op *op, bool ok, log_done_fn *done, void *arg)
+{
     op->heap = true;
     op->done = done;
     op->arg = arg;
-    if (!ok || !post(l, op))
-        finish(l, op);
+    if (ok && post(l, op))
+        return;
+    break_order(op);
+    finish(l, op);
 }
 
 void log_append_async(struct log *l, struct log_part_write *parts, size_t count, log_done_fn *done, void *arg)
 {
-    append_async(l, parts, count, false, done, arg);
+    log_append_ordered_async(l, NULL, parts, count, done, arg);
+}
+
+void log_append_ordered_async(struct log *l, struct log_order *order, struct log_part_write *parts,
+                              size_t count, log_done_fn *done, void *arg)
+{
+    struct op *op = MEM_NEW(struct op);
+    bool ok = fill(l, op, parts, count, false);
+
+    op->order = order;
+    post_filled(l, op, ok, done, arg);
 }
 
 void log_append_some_async(struct log *l, struct log_part_write *parts, size_t count, log_done_fn *done,
                            void *arg)
 {
-    append_async(l, parts, count, true, done, arg);
+    struct op *op = MEM_NEW(struct op);
+    bool ok = fill(l, op, parts, count, true);
+
+    post_filled(l, op, ok, done, arg);
 }
 
 bool log_append(struct log *l, struct log_part_write *parts, size_t count, struct err *e)
@@ -310,6 +329,7 @@ static void unpublished(struct op *op, const struct err *e)
 {
     op->ok = false;
     op->err = *e;
+    break_order(op);
     for (size_t i = 0; i < op->count && op->writes; i++) {
         op->writes[i].base_offset = -1;
         op->writes[i].refused = e->kind;
@@ -437,10 +457,14 @@ static void take_write(struct log *l, struct op *op)
     if (g->frames > 0 && !journal_has(&l->journal, g->bytes + op->bound))
         commit_group(l);
     ok = !log_failed(l, &e) && (g->frames > 0 || make_room(l, op->bound, &e));
+    if (ok && op->order && atomic_load(&op->order->broken))
+        ok = err_set(&e, ERR_BUSY, "an append before this one was not taken");
     if (!ok)
         unpublished(op, &e);
     else
         ok = op->kind == OP_TRIM ? stage_trim(l, op) : stage_append(l, op);
+    if (!ok)
+        break_order(op);
     op->settled = !ok;
     add(g, op);
 }

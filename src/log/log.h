@@ -122,6 +122,15 @@ typedef void log_done_fn(void *arg, bool ok, const struct err *e);
  */
 void log_append_async(struct log *l, struct log_part_write *parts, size_t count, log_done_fn *done,
                       void *arg);
+/*
+ * Appends of one writer that mean something in their order only. After one of them was not taken, those given after it are refused
+ * too (ERR_BUSY), so there is never a gap; when none is under way the writer may set broken to false and begin again.
+ */
+struct log_order {
+    _Atomic bool broken;
+};
+void log_append_ordered_async(struct log *l, struct log_order *order, struct log_part_write *parts,
+                              size_t count, log_done_fn *done, void *arg);
 /* As log_append_async, but a part that is refused does not hold up the others: see `refused` of each. Not ok: none was taken. */
 void log_append_some_async(struct log *l, struct log_part_write *parts, size_t count, log_done_fn *done,
                            void *arg);

@@ -268,8 +268,9 @@ struct op_part {
 struct op {
     struct op *next;
     enum op_kind kind;
-    bool some;    // parts stand alone
-    bool settled; // refused or without effect: nothing to publish
+    bool some;               // parts stand alone
+    struct log_order *order; // a gap of which it must not follow; may be NULL
+    bool settled;            // refused or without effect: nothing to publish
     struct log_part_write *writes;
     size_t count;
     bool heap;    // freed when done

@@ -222,6 +222,7 @@ void pggroups_abandon(struct groups *g)
     for (size_t i = 0; i < GROUPS; i++)
         pggroup_drop(&g->group[i]);
     g->failed = false;
+    source_begin_anew(g->task);
 }
 
 bool pggroups_wait(struct groups *g, uint64_t *end_lsn, struct err *e)
