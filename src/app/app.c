@@ -56,7 +56,7 @@ static bool find_project(struct app *app, const char *folder, struct err *e)
         return err_set(e, ERR_NOT_FOUND, "%s is not a folder", app->folder);
     if (!os_exists(app->os, arena_fmt(&app->arena, "%s/tarn.yaml", app->folder)))
         return err_set(e, ERR_NOT_FOUND,
-                       "%s is no project: it has no tarn.yaml (tarn init NAME makes a project)", app->folder);
+                       "%s is no project: it has no tarn.yaml (tarn init FOLDER makes one)", app->folder);
     return true;
 }
 
@@ -118,7 +118,7 @@ static bool part_failed(const struct app *app, const struct part *p, struct err 
 {
     if (p->role != NO_ROLE && e->kind == ERR_CONFLICT) {
         struct err cause = *e;
-        return err_set_at(e, cause.kind, cause.sys, cause.where,
+        return err_set_at(e, cause.kind, 0, cause.where,
                           "%s: %s; the setting %s moves it (0: any free port)", p->name, cause.msg,
                           roles[p->role].setting);
     }
@@ -162,6 +162,7 @@ bool app_start(struct app *app, struct err *e)
     }
     app->ready_ms = now_ms(app) - app->began_ns / 1000000 - app->waited_ms;
     atomic_store(&app->ready, true);
+    obs_source(app_metrics, app);
     return run_file_write(app, e);
 }
 
@@ -210,6 +211,7 @@ void app_stop(struct app *app)
     unsigned n = app->parts_started;
 
     atomic_store(&app->ready, false);
+    obs_source_end(app_metrics, app);
     if (app->lock_fd >= 0)
         remove_run_file(app);
     for (unsigned i = n; i-- > 0;)

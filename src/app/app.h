@@ -98,6 +98,9 @@ void app_fini(struct app *app);
 void app_measure(struct app *app);
 /* Writes the JSON of GET /api/status; any thread, while the app is up. */
 void app_status(void *arg, struct buf *out);
+/* The same for GET /metrics: an obs_source_fn. */
+struct obs_out;
+void app_metrics(struct obs_out *out, void *arg);
 
 /* DATA/tarn.run tells the verbs where the program answers: {"pid":1,"console":"http://127.0.0.1:8080",...}. */
 bool run_file_write(const struct app *app, struct err *e) MUST_CHECK;

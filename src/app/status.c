@@ -1,5 +1,5 @@
 /*
- * The JSON of GET /api/status. Each step of the data's way (from the source to the tables) has a count of rows; once a
+ * What GET /api/status and GET /metrics tell. Each step of the data's way (from the source to the tables) has a count of rows; once a
  * second app_measure() notes them, and a rate is what came in the last RATE_SECONDS.
  */
 #include "app/app_int.h"
@@ -9,6 +9,7 @@
 #include "connect/connect.h"
 #include "lake/lake.h"
 #include "log/log.h"
+#include "obs/obs.h"
 #include "os/os.h"
 
 #include <jansson.h>
@@ -205,14 +206,20 @@ static void put_connectors(const struct connect_info *list, size_t n, struct buf
     buf_u8(b, ']');
 }
 
+static const char *role_state(const struct app *app, int role)
+{
+    bool down = role == ROLE_postgres && app->postgres && !postgres_is_up(app->postgres);
+
+    return down ? "down" : app->role[role].state;
+}
+
 static void put_roles(const struct app *app, struct buf *b)
 {
     buf_str(b, STR("\"roles\":["));
     for (int i = 0; i < ROLES; i++) {
         const struct role_state *r = &app->role[i];
-        bool down = i == ROLE_postgres && app->postgres && !postgres_is_up(app->postgres);
         buf_fmt(b, "%s{\"name\":\"%s\",\"what\":\"%s\",\"state\":\"%s\"", i ? "," : "", roles[i].name,
-                roles[i].sentence, down ? "down" : r->state);
+                roles[i].sentence, role_state(app, i));
         if (r->host)
             buf_fmt(b, ",\"host\":\"%s\",\"port\":%d", r->host, r->port);
         buf_u8(b, '}');
@@ -240,5 +247,54 @@ void app_status(void *arg, struct buf *out)
     put_steps(app, steps, out);
     put_connectors(list, n, out);
     buf_u8(out, '}');
+    arena_fini(&a);
+}
+
+/* ---- for Prometheus ---- */
+
+static void sample_steps(struct obs_out *out, const struct step *steps)
+{
+    obs_family(out, "step_rows_total", OBS_COUNTER,
+               "Rows through each step of the data's way, since it was started.");
+    for (int i = 0; i < STEPS; i++)
+        if (steps[i].present)
+            obs_sample(out, (double)steps[i].rows, "step", step_names[i], (char *)NULL);
+    obs_family(out, "step_lag_rows", OBS_GAUGE, "Rows that wait before a step.");
+    for (int i = 0; i < STEPS; i++)
+        if (steps[i].present && steps[i].lag_rows >= 0)
+            obs_sample(out, (double)steps[i].lag_rows, "step", step_names[i], (char *)NULL);
+    obs_family(out, "step_lag_seconds", OBS_GAUGE, "Age of the oldest row that waits before a step.");
+    for (int i = 0; i < STEPS; i++)
+        if (steps[i].present && steps[i].lag_ms >= 0)
+            obs_sample(out, (double)steps[i].lag_ms / 1000, "step", step_names[i], (char *)NULL);
+}
+
+static void sample_tasks(struct obs_out *out, struct arena *a, const struct connect_info *list, size_t n)
+{
+    obs_family(out, "connector_task_running", OBS_GAUGE,
+               "1 while the task runs; 0 failed, paused or not assigned.");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < list[i].task_count; k++)
+            obs_sample(out, str_is(str_of(list[i].tasks[k].state), "RUNNING"), "connector",
+                       arena_str(a, list[i].name).p, "task", arena_fmt(a, "%d", list[i].tasks[k].id),
+                       (char *)NULL);
+}
+
+void app_metrics(struct obs_out *out, void *arg)
+{
+    struct app *app = arg;
+    struct connect_info *list = NULL;
+    struct step steps[STEPS];
+    struct arena a = {0};
+    size_t n;
+
+    count(app, &a, steps, &list, &n);
+    obs_family(out, "role_up", OBS_GAUGE, "1 while the role serves.");
+    for (int i = 0; i < ROLES; i++)
+        obs_sample(out, str_is(str_of(role_state(app, i)), "up"), "role", roles[i].name, (char *)NULL);
+    obs_family(out, "resident_memory_bytes", OBS_GAUGE, "Memory of the process.");
+    obs_sample(out, (double)os_rss_bytes(), (char *)NULL);
+    sample_steps(out, steps);
+    sample_tasks(out, &a, list, n);
     arena_fini(&a);
 }

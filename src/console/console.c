@@ -55,9 +55,24 @@ static void get_health(struct http_req *q)
     http_answer(q, 200, json, STR("{\"status\":\"ok\"}"));
 }
 
+static void put_paths(struct buf *b, const struct console_endpoint *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        buf_fmt(b, "%s{\"method\":\"%s\",\"path\":\"%s\"}", b->p[b->n - 1] == '[' ? "" : ",", rows[i].method,
+                rows[i].path);
+}
+
+/* {"endpoints":[...]}, and an error in front of it where nothing is. */
+static void answer_paths(struct http_req *q, int status, struct str before);
+
+static void get_paths(struct http_req *q)
+{
+    answer_paths(q, 200, STR("{"));
+}
+
 static void not_found(struct http_req *q)
 {
-    http_answer(q, 404, json, STR("{\"error\":\"there is nothing at this path\"}"));
+    answer_paths(q, 404, STR("{\"error\":\"there is nothing at this path\","));
 }
 
 static void wrong_method(struct http_req *q)
@@ -67,11 +82,25 @@ static void wrong_method(struct http_req *q)
 }
 
 static const struct console_endpoint endpoints[] = {
+    {"GET", "/", {.run = get_paths}},
     {"GET", "/api/status", {.run = get_status}},
     {"GET", "/api/settings", {.run = get_settings}},
     {"GET", "/metrics", {.run = get_metrics}},
     {"GET", "/health", {.run = get_health}},
 };
+
+static void answer_paths(struct http_req *q, int status, struct str before)
+{
+    const struct console_env *env = &((struct console *)q->arg)->env;
+    struct buf b = buf_make(ANSWER_MAX);
+
+    buf_str(&b, before);
+    buf_str(&b, STR("\"endpoints\":["));
+    put_paths(&b, endpoints, ARRAY_LEN(endpoints));
+    put_paths(&b, env->more, env->more_count);
+    buf_str(&b, STR("]}"));
+    http_answer_buf(q, status, json, &b);
+}
 
 /* The row of this path, and of this method when there is one. */
 static const struct http_route *find(struct http_req *q, const struct console_endpoint *rows, size_t count,

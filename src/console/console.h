@@ -1,9 +1,10 @@
 /*
  * console: tarn's own HTTP door, for people and for the verbs of the command line.
  *
+ *     GET /               which endpoints there are, as JSON
  *     GET /api/status     what runs, how fast, how far behind: the JSON of `tarn status --json`
  *     GET /api/settings   the settings in force, secrets left out
- *     GET /metrics        counters and gauges as Prometheus reads them
+ *     GET /metrics        counters, gauges, lag of each step, as Prometheus reads them
  *     GET /health         {"status":"ok"} when the program serves
  *
  * What an endpoint needs from above this floor comes as a function of struct console_env, or is an endpoint of its own that
