@@ -136,18 +136,18 @@ bool verb_sql(struct words *w, struct err *e)
     struct arena a = {0};
     json_t *root = NULL;
 
-    if (!cli_rest(w, 2, e))
-        goto out;
-    if (w->n == 0) {
-        (void)err_set(e, ERR_BAD_INPUT, "tarn sql needs a query, as one word: put it in quotes");
+    if (w->n == 0 || w->n > 2) {
+        (void)err_set(e, ERR_BAD_INPUT, "tarn sql wants the query as one word: put it in quotes");
         goto out;
     }
+    if (!cli_rest(w, 2, e))
+        goto out;
     buf_str(&question, STR("{\"sql\":"));
     buf_json(&question, str_of(w->v[w->n - 1]));
     buf_fmt(&question, ",\"committed_only\":%s,\"numbers_as_text\":%s}", committed ? "true" : "false",
             as_json ? "false" : "true");
     f.body = buf_view(&question);
-    ok = cli_ask_json(w->n > 1 ? w->v[0] : ".", &f, "/api/sql", &a, &answer, &root, e) &&
+    ok = cli_ask(w->n > 1 ? w->v[0] : ".", &f, "/api/sql", &a, &answer, &root, e) &&
          show_rows(root, as_json, answer.body, &a, e);
 out:
     json_decref(root);
@@ -206,8 +206,7 @@ bool verb_verify(struct words *w, struct err *e)
     struct arena a = {0};
     json_t *root = NULL;
 
-    if (!cli_rest(w, 1, e) ||
-        !cli_ask_json(w->n > 0 ? w->v[0] : ".", &f, "/api/verify", &a, &answer, &root, e))
+    if (!cli_rest(w, 1, e) || !cli_ask(w->n > 0 ? w->v[0] : ".", &f, "/api/verify", &a, &answer, &root, e))
         goto out;
     if (as_json)
         (void)printf("%.*s\n", STR_ARG(answer.body));

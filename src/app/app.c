@@ -55,8 +55,8 @@ static bool find_project(struct app *app, const char *folder, struct err *e)
     if (app->os->stat(app->os, app->folder, &st) != 0 || !st.is_dir)
         return err_set(e, ERR_NOT_FOUND, "%s is not a folder", app->folder);
     if (!os_exists(app->os, arena_fmt(&app->arena, "%s/tarn.yaml", app->folder)))
-        return err_set(e, ERR_NOT_FOUND,
-                       "%s is no project: it has no tarn.yaml (tarn init FOLDER makes one)", app->folder);
+        return err_set(e, ERR_NOT_FOUND, "%s is no project: it has no tarn.yaml (tarn init FOLDER makes one)",
+                       app->folder);
     return true;
 }
 
@@ -118,9 +118,8 @@ static bool part_failed(const struct app *app, const struct part *p, struct err 
 {
     if (p->role != NO_ROLE && e->kind == ERR_CONFLICT) {
         struct err cause = *e;
-        return err_set_at(e, cause.kind, 0, cause.where,
-                          "%s: %s; the setting %s moves it (0: any free port)", p->name, cause.msg,
-                          roles[p->role].setting);
+        return err_set_at(e, cause.kind, 0, cause.where, "%s: %s; the setting %s moves it (0: any free port)",
+                          p->name, cause.msg, roles[p->role].setting);
     }
     (void)app;
     return err_wrap(e, "%s", p->name);

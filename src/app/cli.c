@@ -23,9 +23,11 @@ static const struct verb {
     {"verify", "[FOLDER] [--json]", "Is every table the same in all five places?", verb_verify},
     {"connector", "list | status|config|restart|pause|resume|stop|delete NAME [FOLDER]",
      "Ask about a connector, or change what it does; the answer is JSON.", verb_connector},
-    {"init", "NAME [FOLDER]", "Make a project from an example: storefront.", verb_init},
+    {"init", "[EXAMPLE] FOLDER", "Make a project from an example, storefront where none is named.",
+     verb_init},
     {"version", "[--json]", "Say which tarn this is.", verb_version},
-    {"help", "[settings [--markdown]]", "Say this, or explain every setting of tarn.yaml.", verb_help},
+    {"help", "[VERB | settings [--markdown]]", "Say this, or explain a verb, or every setting of tarn.yaml.",
+     verb_help},
 };
 
 /* ---- words ---- */
@@ -81,34 +83,28 @@ bool cli_rest(const struct words *w, size_t most, struct err *e)
 
 /* ---- asking a running tarn ---- */
 
+static bool refused(const char *url, const struct fetch_answer *answer, const json_t *root, struct err *e)
+{
+    const char *said = json_string_value(json_object_get(root, "error"));
+
+    return said ? err_set(e, ERR_REMOTE, "%s", said)
+                : err_set(e, ERR_REMOTE, "%s answered %d", url, answer->status);
+}
+
 bool cli_ask(const char *folder, struct fetch *f, const char *path, struct arena *a, struct fetch_answer *out,
-             struct err *e)
+             json_t **root, struct err *e)
 {
     const char *console;
-    const char *said;
-    json_t *root;
 
+    *root = NULL;
     if (!run_file_console(folder, a, &console, e))
         return false;
     f->url = arena_fmt(a, "%s%s", console, path);
     if (!fetch(f, a, out, e))
         return err_wrap(e, "the tarn of this project does not answer");
-    if (out->status < 400)
-        return true;
-    root = json_loadb(out->body.p, out->body.n, 0, NULL);
-    said = json_string_value(json_object_get(root, "error"));
-    (void)err_set(e, ERR_REMOTE, "%s", said ? said : arena_fmt(a, "%s answered %d", f->url, out->status));
-    json_decref(root);
-    return false;
-}
-
-bool cli_ask_json(const char *folder, struct fetch *f, const char *path, struct arena *a,
-                  struct fetch_answer *out, json_t **root, struct err *e)
-{
-    *root = NULL;
-    if (!cli_ask(folder, f, path, a, out, e))
-        return false;
     *root = json_loadb(out->body.p, out->body.n, 0, NULL);
+    if (out->status >= 400)
+        return refused(f->url, out, *root, e);
     return *root || err_set(e, ERR_REMOTE, "%s did not answer with JSON", f->url);
 }
 
@@ -120,11 +116,24 @@ static void print(struct buf *b)
     buf_fini(b);
 }
 
+static const struct verb *verb_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+        if (strcmp(name, verbs[i].name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static void explain(FILE *out, const struct verb *v)
+{
+    (void)fprintf(out, "  tarn %-10s%s\n      %s\n", v->name, v->args, v->sentence);
+}
+
 static void usage(FILE *out)
 {
     (void)fprintf(out, "tarn runs a data platform of one project folder in one process.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-        (void)fprintf(out, "  tarn %-10s%s\n      %s\n", verbs[i].name, verbs[i].args, verbs[i].sentence);
+        explain(out, &verbs[i]);
     (void)fprintf(out, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
 }
 
@@ -132,6 +141,7 @@ static bool verb_help(struct words *w, struct err *e)
 {
     bool markdown = cli_flag(w, "--markdown");
     struct buf b = buf_make(1 << 20);
+    const struct verb *about;
 
     if (!cli_rest(w, 1, e))
         return false;
@@ -139,8 +149,13 @@ static bool verb_help(struct words *w, struct err *e)
         usage(stdout);
         return true;
     }
+    about = verb_find(w->v[0]);
+    if (about) {
+        explain(stdout, about);
+        return true;
+    }
     if (!str_is(str_of(w->v[0]), "settings"))
-        return err_set(e, ERR_BAD_INPUT, "there is help about: settings");
+        return err_set(e, ERR_BAD_INPUT, "there is help about settings and about each verb");
     if (markdown)
         conf_markdown(&b);
     else
@@ -180,6 +195,7 @@ int cli_main(int argc, char **argv)
 {
     const char *v[WORDS_MAX], *name = argc > 1 ? argv[1] : "help";
     struct words w = {.v = v};
+    const struct verb *verb;
     struct err e = {0};
     uint64_t seed;
 
@@ -196,14 +212,16 @@ int cli_main(int argc, char **argv)
         name = "help";
     if (strcmp(name, "--version") == 0)
         name = "version";
-    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
-        if (strcmp(name, verbs[i].name) == 0) {
-            w.verb = name;
-            bool ok = verbs[i].run(&w, &e);
-            return finish(&verbs[i], ok, &e);
-        }
+    verb = verb_find(name);
+    if (!verb) {
+        (void)fprintf(stderr, "tarn: there is no verb '%s'\n\n", name);
+        usage(stderr);
+        return 2;
     }
-    (void)fprintf(stderr, "tarn: there is no verb '%s'\n\n", name);
-    usage(stderr);
-    return 2;
+    w.verb = name;
+    if (cli_flag(&w, "--help") || cli_flag(&w, "-h")) {
+        explain(stdout, verb);
+        return 0;
+    }
+    return finish(verb, verb->run(&w, &e), &e);
 }

@@ -28,13 +28,12 @@ bool cli_values(struct words *w, const char *name, const char **out, size_t max,
 /* True when at most `most` words are left and none looks like an option; otherwise e is set to be answered with usage. */
 bool cli_rest(const struct words *w, size_t most, struct err *e) MUST_CHECK;
 
-/* Asks the tarn that runs on the project folder; a status of 400 and above is an error with the server's message. */
+/*
+ * Asks the tarn that runs on the project folder. A status of 400 and above is an error with the server's message. *root, the
+ * answer's JSON, is the caller's to json_decref(), also after a failure.
+ */
 bool cli_ask(const char *folder, struct fetch *f, const char *path, struct arena *a, struct fetch_answer *out,
-             struct err *e) MUST_CHECK;
-
-/* The same, for an answer that is JSON: *root is the caller's to json_decref(), also after a failure (NULL then). */
-bool cli_ask_json(const char *folder, struct fetch *f, const char *path, struct arena *a,
-                  struct fetch_answer *out, json_t **root, struct err *e) MUST_CHECK;
+             json_t **root, struct err *e) MUST_CHECK;
 
 /* Verbs; true: done, exit status 0. */
 bool verb_up(struct words *w, struct err *e);

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "net/http.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -29,17 +30,15 @@ static bool connect_url(const char *folder, struct arena *a, const char **url, s
     size_t i;
 
     *url = NULL;
-    if (!cli_ask(folder, &f, "/api/status", a, &answer, e))
+    if (!cli_ask(folder, &f, "/api/status", a, &answer, &root, e))
         return false;
-    root = json_loadb(answer.body.p, answer.body.n, 0, NULL);
     json_array_foreach(json_object_get(root, "roles"), i, r)
     {
         const char *name = json_string_value(json_object_get(r, "name"));
         const char *host = json_string_value(json_object_get(r, "host"));
-        bool v6 = host && strchr(host, ':') != NULL;
         if (name && host && str_is(str_of(name), "connect"))
-            *url = arena_fmt(a, "http://%s%s%s:%d", v6 ? "[" : "", host, v6 ? "]" : "",
-                             (int)json_integer_value(json_object_get(r, "port")));
+            *url = arena_fmt(a, "http://%s",
+                             net_address(a, host, (int)json_integer_value(json_object_get(r, "port"))));
     }
     json_decref(root);
     return *url || err_set(e, ERR_UNSUPPORTED, "the role connect is off (connect.port)");
@@ -51,13 +50,7 @@ static const char *encoded(struct arena *a, const char *name)
     struct buf b = buf_make(3 * strlen(name) + 1);
     const char *out;
 
-    for (; *name; name++) {
-        char c = *name;
-        if ((c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || strchr("-_.~", c))
-            buf_u8(&b, (uint8_t)c);
-        else
-            buf_fmt(&b, "%%%02X", (unsigned char)c);
-    }
+    http_encode(&b, str_of(name), false);
     out = arena_str(a, buf_view(&b)).p;
     buf_fini(&b);
     return out;

@@ -4,6 +4,7 @@
 #include "app/schemas.h"
 #include "base/limits.h"
 #include "connect/connect.h"
+#include "net/net.h"
 #include "obs/obs.h"
 #include "os/os.h"
 
@@ -56,8 +57,9 @@ bool connectors_start(struct app *app, struct err *e)
         .schemas = schemas_store(app->schemas),
         .blobs = app->blobs,
         .lake = app->lake,
-        .blobs_url = s3->host ? arena_fmt(&app->arena, "http://%s:%d", s3->host, s3->port) : "",
-        .worker_id = arena_fmt(&app->arena, "%s:%lld", app->s.listen_host, (long long)app->s.connect_port),
+        .blobs_url =
+            s3->host ? arena_fmt(&app->arena, "http://%s", net_address(&app->arena, s3->host, s3->port)) : "",
+        .worker_id = net_address(&app->arena, app->s.listen_host, (int)app->s.connect_port),
         .spool_dir = app->data,
         .locate = locate,
         .locate_arg = app,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 enum { DEPTH_MAX = 8 };
+#define FIRST_EXAMPLE "storefront"
 
 /* Where the examples are: installed, or in the source tree this was built from. */
 static const char *examples_dir(struct os *os)
@@ -59,27 +60,34 @@ static bool unknown_example(struct os *os, struct arena *a, const char *dir, con
     return false;
 }
 
+static bool is_example(struct os *os, struct arena *a, const char *name)
+{
+    return !strchr(name, '/') && os_exists(os, arena_fmt(a, "%s/%s/tarn.yaml", examples_dir(os), name));
+}
+
+/* A folder with an example's name is of that example. */
 bool verb_init(struct words *w, struct err *e)
 {
     struct os *os = os_real();
     struct arena a = {0};
-    const char *from, *to;
+    const char *example, *from, *to;
     bool ok = false;
 
     if (!cli_rest(w, 2, e))
         return false;
     if (w->n == 0)
-        return err_set(e, ERR_BAD_INPUT, "tarn init wants the name of an example");
-    from = arena_fmt(&a, "%s/%s", examples_dir(os), w->v[0]);
-    to = w->n > 1 ? w->v[1] : w->v[0];
-    if (strchr(w->v[0], '/') || !os_exists(os, arena_fmt(&a, "%s/tarn.yaml", from)))
-        (void)unknown_example(os, &a, examples_dir(os), w->v[0], e);
+        return err_set(e, ERR_BAD_INPUT, "tarn init wants the folder to make");
+    to = w->v[w->n - 1];
+    example = w->n > 1 || is_example(os, &a, to) ? w->v[0] : FIRST_EXAMPLE;
+    from = arena_fmt(&a, "%s/%s", examples_dir(os), example);
+    if (!is_example(os, &a, example))
+        (void)unknown_example(os, &a, examples_dir(os), example, e);
     else if (os_exists(os, arena_fmt(&a, "%s/tarn.yaml", to)))
         (void)err_set(e, ERR_CONFLICT, "%s is a project already", to);
     else
         ok = copy_tree(os, &a, from, to, 0, e);
     if (ok)
-        (void)printf("made %s: now run tarn up %s\n", to, to);
+        (void)printf("made %s from the example %s: now run tarn up %s\n", to, example, to);
     arena_fini(&a);
     return ok;
 }

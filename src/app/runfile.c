@@ -1,6 +1,7 @@
 #include "app/app_int.h"
 
 #include "base/limits.h"
+#include "net/net.h"
 #include "os/os.h"
 
 #include <jansson.h>
@@ -10,12 +11,12 @@ bool run_file_write(const struct app *app, struct err *e)
 {
     struct buf b = buf_make(64 * KIB), path = buf_make(4 * KIB);
     const struct role_state *console = &app->role[ROLE_console];
+    struct arena a = {0};
     bool ok;
 
     buf_fmt(&b, "{\"pid\":%d,\"version\":\"%s\",\"console\":", (int)getpid(), TARN_VERSION);
     if (console->host)
-        buf_fmt(&b, "\"http://%s%s%s:%d\"", strchr(console->host, ':') ? "[" : "", console->host,
-                strchr(console->host, ':') ? "]" : "", console->port);
+        buf_fmt(&b, "\"http://%s\"", net_address(&a, console->host, console->port));
     else
         buf_str(&b, STR("null"));
     buf_str(&b, STR("}\n"));
@@ -23,6 +24,7 @@ bool run_file_write(const struct app *app, struct err *e)
     ok = os_replace_file(app->os, buf_z(&path), buf_view(&b), e);
     buf_fini(&b);
     buf_fini(&path);
+    arena_fini(&a);
     return ok;
 }
 

@@ -1,5 +1,6 @@
 /* tarn status: the console's JSON, as it is or as tables. */
 #include "app/cli.h"
+#include "net/net.h"
 
 #include <stdio.h>
 
@@ -37,10 +38,11 @@ static void show_roles(const json_t *roles)
     (void)printf("\n%-10s %-9s %-22s\n", "role", "state", "address");
     json_array_foreach(roles, i, r)
     {
-        char address[300] = "";
-        if (json_object_get(r, "host"))
-            (void)snprintf(address, sizeof address, "%s:%.0f", text(r, "host"), number(r, "port"));
-        (void)printf("%-10s %-9s %-22s %s\n", text(r, "name"), text(r, "state"), address, text(r, "what"));
+        struct arena a = {0};
+        const char *host = text(r, "host");
+        (void)printf("%-10s %-9s %-22s %s\n", text(r, "name"), text(r, "state"),
+                     *host ? net_address(&a, host, (int)number(r, "port")) : "", text(r, "what"));
+        arena_fini(&a);
     }
 }
 
@@ -122,8 +124,7 @@ bool verb_status(struct words *w, struct err *e)
     struct arena a = {0};
     json_t *root = NULL;
 
-    if (!cli_rest(w, 1, e) ||
-        !cli_ask_json(w->n > 0 ? w->v[0] : ".", &f, "/api/status", &a, &answer, &root, e))
+    if (!cli_rest(w, 1, e) || !cli_ask(w->n > 0 ? w->v[0] : ".", &f, "/api/status", &a, &answer, &root, e))
         goto out;
     if (as_json)
         (void)printf("%.*s\n", STR_ARG(answer.body));

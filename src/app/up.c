@@ -5,6 +5,8 @@
 #include "app/app.h"
 #include "app/cli.h"
 
+#include "kafka/kafka.h"
+#include "net/net.h"
 #include "obs/obs.h"
 #include "os/os.h"
 
@@ -41,23 +43,34 @@ static void hurry_on_signal(void)
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* What Kafka clients are told to connect to, when that is another address than the role's. */
+static void say_advertised(const struct app *app, const char *address)
+{
+    const char *told = app->kafka ? kafka_advertised(app->kafka) : address;
+
+    if (strcmp(told, address) != 0)
+        (void)printf("  %-10s %-22s what clients are told to connect to (kafka.advertised_host)\n", "", told);
+}
+
 static void say_started(const struct app *app)
 {
+    struct arena a = {0};
+
     (void)printf("\ntarn %s runs %s\n\n", TARN_VERSION, app->folder);
     for (int i = 0; i < ROLES; i++) {
         const struct role_state *r = &app->role[i];
-        char address[128];
-        if (!r->host)
-            (void)snprintf(address, sizeof address, "%s", r->state);
-        else
-            (void)snprintf(address, sizeof address, "%s:%d", r->host, r->port);
+        const char *address = r->host ? net_address(&a, r->host, r->port) : r->state;
+
         (void)printf("  %-10s %-22s %s\n", roles[i].name, address, roles[i].sentence);
+        if (i == ROLE_kafka)
+            say_advertised(app, address);
     }
     (void)printf("\nready in %lld ms", (long long)app->ready_ms);
     if (app->waited_ms > 0)
         (void)printf(", and %lld ms for PostgreSQL", (long long)app->waited_ms);
     (void)printf("; stop with Ctrl-C\n");
     (void)fflush(stdout);
+    arena_fini(&a);
 }
 
 /* True when it was asked to stop; false with e when it cannot go on. */

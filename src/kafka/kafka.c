@@ -59,7 +59,7 @@ bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, s
                         .host = o->host, .port = o->port, .tls = o->tls, .proto = &kafka_proto, .arg = k},
                     port, e)) {
         kafka_stop(k);
-        return err_wrap(e, "kafka");
+        return false;
     }
     if (k->port == 0)
         k->port = *port;

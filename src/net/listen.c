@@ -4,6 +4,7 @@
  */
 #include "net/net_int.h"
 
+#include "base/arena.h"
 #include "base/mem.h"
 #include "obs/obs.h"
 
@@ -231,6 +232,11 @@ void listeners_free(struct net *net)
             li->what.release(li->what.arg);
         mem_free(li);
     }
+}
+
+char *net_address(struct arena *a, const char *host, int port)
+{
+    return arena_fmt(a, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, port);
 }
 
 bool net_port_free(const char *host, int port, struct err *e)

@@ -22,6 +22,7 @@
 
 struct net;
 struct loop;
+struct arena;
 struct conn;
 
 struct net_options {
@@ -112,6 +113,9 @@ bool net_listen(struct net *net, const struct net_listen *what, int *port, struc
 bool net_port_free(const char *host, int port, struct err *e) MUST_CHECK;
 /* A port of the address that nobody uses now, for a child to listen on; -1 and e when there is none. */
 int net_free_port(const char *host, struct err *e) MUST_CHECK;
+
+/* What a client is told: "127.0.0.1:9092", "[::1]:9092", in a. */
+char *net_address(struct arena *a, const char *host, int port);
 
 struct loop *conn_loop(struct conn *c);
 struct net *conn_net(struct conn *c);

@@ -27,7 +27,11 @@ def test_console_endpoints(tarn):
     assert request("GET", tarn.url("console", "/health")) == (200, {"status": "ok"})
     status, body = request("GET", tarn.url("console", "/metrics"))
     assert status == 200 and b"# TYPE tarn_net_connections gauge" in body
-    assert request("GET", tarn.url("console", "/nothing"))[0] == 404
+    assert b'tarn_role_up{role="kafka"} 1' in body and b'tarn_step_rows_total{step="capture"}' in body
+    paths = {e["path"] for e in request("GET", tarn.url("console", "/"))[1]["endpoints"]}
+    assert {"/", "/health", "/metrics", "/api/status", "/api/sql"} <= paths
+    status, none = request("GET", tarn.url("console", "/nothing"))
+    assert status == 404 and "nothing at this path" in none["error"] and len(none["endpoints"]) == len(paths)
     assert request("POST", tarn.url("console", "/health"))[0] == 405
     settings = request("GET", tarn.url("console", "/api/settings"))[1]
     assert settings["postgres.database"] == "storefront" and "s3.secret_key" not in settings
@@ -53,7 +57,7 @@ def test_taken_port_names_port_owner_and_setting(project):
         one = project(settings={"console": {"port": port}, "postgres": {"port": "off"}})
         done = run("up", one.folder)
     assert done.returncode == 1
-    assert f"port {port} of 127.0.0.1 is taken by" in done.stderr and f"(pid {os.getpid()})" in done.stderr
+    assert done.stderr.count("in use") == 1 and f"port {port} of 127.0.0.1 is taken by" in done.stderr and f"(pid {os.getpid()})" in done.stderr
     assert "console.port" in done.stderr
 
 
@@ -83,6 +87,26 @@ def test_init_makes_a_project(tmp_path):
     assert again.returncode == 1 and "is a project already" in again.stderr
     none = run("init", "nothing", tmp_path / "x")
     assert none.returncode == 1 and "storefront" in none.stderr
+    for folder in ("shop", "storefront"):  # no example named: the first, or the one the folder is named for
+        assert "from the example storefront" in run("init", folder, cwd=tmp_path / "shop").stdout
+        assert (tmp_path / "shop" / folder / "tarn.yaml").exists()
+
+
+def test_each_verb_explains_itself():
+    for verb in ("up", "status", "sql", "verify", "connector", "init", "version"):
+        asked, told = run(verb, "--help"), run("help", verb)
+        assert asked.returncode == told.returncode == 0 and asked.stdout == told.stdout and f"tarn {verb}" in told.stdout
+    assert run("help", "fly").returncode == 2
+    assert "put it in quotes" in run("sql", ".", "SELECT", "1").stderr
+
+
+def test_the_start_says_what_kafka_clients_are_told(project):
+    settings = {"kafka": {"advertised_host": "tarn.example.org"}, "postgres": {"port": "off"}}
+    one = project(settings=settings)
+    for path in (one.folder / "connectors").iterdir():
+        path.unlink()
+    one.start()
+    assert f"tarn.example.org:{one.port('kafka')}" in one.log_end()
 
 
 def test_no_status_without_a_tarn(project):
