@@ -17,10 +17,9 @@ char *mem_str(const char *s) __attribute__((malloc, returns_nonnull));          
 char *mem_fmt(const char *fmt, ...) __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
 void mem_free(void *p);
 
-#define MEM_NEW(type)                 ((type *)mem_zero(sizeof(type)))
-#define MEM_ARRAY(type, n)            ((type *)mem_zero(sizeof(type) * (n)))
-#define ARRAY_LEN(a)                  (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+#define MEM_NEW(type)      ((type *)mem_zero(sizeof(type)))
+#define MEM_ARRAY(type, n) ((type *)mem_zero(sizeof(type) * (n)))
+#define ARRAY_LEN(a)       (sizeof(a) / sizeof((a)[0]))
 
 /* Room for one more element in a grown array: doubles `cap`, a size_t, when `n` has reached it. */
 #define MEM_PUSH_ROOM(array, n, cap) ((array) = mem_room((array), (n), &(cap), sizeof *(array)))

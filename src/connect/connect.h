@@ -51,8 +51,7 @@ struct connect_env {
     struct lake *lake;     // NULL when there is none
     const char *blobs_url; // "http://127.0.0.1:9000": a store.url or s3 endpoint that means `blobs`
     const char *worker_id; // "127.0.0.1:8083", as status shows it
-    const char *
-        spool_dir; // a folder on the disk of the log, for what a transaction has beyond memory. NULL: refused
+    const char *spool_dir; // on the log's disk, for what a transaction has beyond memory. NULL: refused
     /*
      * Where a host and port of a configuration really are: the host names that a project calls aliases mean services of this
      * process, which may listen elsewhere. Changes both in place. NULL: as written.
@@ -150,22 +149,21 @@ struct source_write {
     struct str partition_json, position_json; // copied
     log_done_fn *done;                        // on the committer's thread: must not block
     void *arg;
-    struct task
-        *_task; // the rest is the runtime's; zero before the first use, source_write_fini() at the end
+    /* The rest is the runtime's: zero before the first use, source_write_fini() at the end. */
+    struct task *_task;
     struct batch_writer _batch;
     char *_key, *_value;
 };
 void source_append_async(struct task *t, struct source_write *w);
 void source_begin_anew(struct task *t);         // none in flight; read on from source_position()
 void source_write_fini(struct source_write *w); // none in flight
+
 /* ---- sinks ---- */
 
 struct sink_partition {
     struct str topic;
     int32_t partition;
-    int64_t
-        // offset of the next record to be put. In open(): from the group; the sink may lower or raise it
-        next;
+    int64_t next; // offset of the next record to be put. In open(): from the group; the sink may change it
 };
 
 struct sink_record {

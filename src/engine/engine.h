@@ -145,10 +145,9 @@ void sql_name(struct buf *out, struct str s);    // "a ""name"""
 bool sql_next_name(struct str *sql, struct arena *a, struct str *name);
 
 /*
- * Files by URL: writes `sql` to `out` with each string literal "s3://bucket/key" that names a file to read - the argument of
- // ...' - replaced by
- * read_parquet, read_csv, read_json and their kin, also inside a list, or the whole of FROM 's3:
- * what `resolve` writes for it: one literal or a list of literals. Other literals stay as they are. An error of resolve is given on.
+ * Files by URL: writes `sql` to `out` with each string literal "s3://bucket/key" that names a file to read replaced by what `resolve`
+ * writes for it: one literal or a list of literals. Such literals are the arguments of read_parquet, read_csv, read_json and
+ * their kin, also inside a list, and what stands alone behind FROM. Others stay as they are. An error of resolve is given on.
  */
 typedef bool sql_resolve_fn(void *arg, struct str url, struct buf *out, struct err *e);
 bool sql_resolve(struct str sql, sql_resolve_fn *resolve, void *arg, struct buf *out,

@@ -43,8 +43,7 @@ struct lake_options {
     const char *dir;              // for the key index and files under way
     const char *bucket;           // NULL: "lakehouse"
     int64_t tail_bytes;           // most bytes of records that a query reads behind a snapshot. 0: 32 MiB
-    int64_t
-        maintain_ms; // how often files are folded and snapshots expired. 0: 15 s; -1: only by lake_maintain()
+    int64_t maintain_ms; // how often files are folded, snapshots expired. 0: 15 s; -1: by lake_maintain()
 };
 
 /* Makes the bucket and the topic _tables when they are absent and reads the topic: not the tables. */
@@ -87,8 +86,8 @@ void lake_stats(struct lake *l, struct lake_stats *out);
 /* ---- queries ---- */
 
 struct lake_query {
-    struct str
-        sql; // tables as silver.orders; of another snapshot as silver."orders@SNAPSHOT"; objects as in sql_resolve()
+    /* Tables as silver.orders, of another snapshot as silver."orders@SNAPSHOT"; objects as in sql_resolve(). */
+    struct str sql;
     bool committed_only; // snapshots as external readers see them, without the tail
 };
 struct lake_read { // a table that the statement says

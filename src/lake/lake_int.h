@@ -32,7 +32,6 @@
 #define LAKE_TABLES "_tables"
 
 enum {
-    LAKE_PATH = 512,
     LAKE_SESSIONS = 4,        // idle sessions that are kept
     LAKE_SNAPSHOTS_MIN = 5,   // always kept
     LAKE_SNAPSHOTS_MAX = 100, // older ones go though they are young
@@ -221,10 +220,9 @@ struct change {
     const char *operation; // "append", "overwrite", "replace", "delete"; NULL: no snapshot, metadata only
     struct slot *added;    // new data files, perhaps with deletes. The change owns what they refer to
     size_t added_count;
-    bool *removed; // [base->slot_count] data files that go; NULL: none
-    struct slot
-        *changed; // [base->slot_count] deletes and dead of data files that lost rows; data NULL: unchanged
-    struct keys *keys;                 // the next state of the index; NULL: the base's
+    bool *removed;        // [base->slot_count] data files that go; NULL: none
+    struct slot *changed; // [base->slot_count] deletes and dead of files that lost rows; data NULL: as it was
+    struct keys *keys;    // the next state of the index; NULL: the base's
     const struct lake_offset *offsets; // all partitions; NULL: the base's
     size_t offset_count;
     int64_t lsn; // highest of the rows; -1: the base's

@@ -67,10 +67,9 @@ bool bucket_list(struct blobs *b, struct arena *a, struct object_bucket **out, s
 struct object_put_options {
     const struct object_meta *meta;
     size_t meta_count;
-    bool only_if_absent; // If-None-Match: *   else ERR_CONFLICT
-    struct str
-        only_if_etag; // If-Match           else ERR_CONFLICT, ERR_NOT_FOUND when there is none. "*": any
-    struct str content_md5; // 16 bytes that must be the MD5 of the content; ERR_INVALID when not
+    bool only_if_absent;     // If-None-Match: *; else ERR_CONFLICT
+    struct str only_if_etag; // If-Match, "*": any; else ERR_CONFLICT, or ERR_NOT_FOUND when there is none
+    struct str content_md5;  // 16 bytes that must be the MD5 of the content; ERR_INVALID when not
 };
 
 struct object_put;

@@ -72,8 +72,7 @@ struct avro {
     struct str connect_name;   // "io.debezium.time.MicroTimestamp", or null
     struct str enum_default;   // or null
     struct str doc;            // or null
-    struct avro_prop
-        *props; // all that has no field here, and logicalType, precision, scale, connect.name too
+    struct avro_prop *props;   // all others; and logicalType, precision, scale, connect.name too
     size_t prop_count;
     int element_id;   // array: Iceberg's "element-id", or -1
     bool is_error;    // a record written as "type":"error"

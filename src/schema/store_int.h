@@ -44,8 +44,7 @@ struct schema_store {
     struct map subjects; // name -> struct schema_subject
     struct map ids;      // id's bytes -> struct schema_entry
     struct map contents; // content_key -> struct schema_entry
-    struct map
-        recent; // subject, 0, text as it was given -> struct schema_recent: what schema_register answered
+    struct map recent;   // subject, 0, text as given -> struct schema_recent: what schema_register answered
     enum schema_level level, default_level;
     enum schema_mode mode;
     int last_id;

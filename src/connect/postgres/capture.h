@@ -29,8 +29,7 @@ struct capture {
     struct events events;
     struct groups groups;
     struct pgout decoder;
-    struct map
-        tables; // oid (4 bytes) -> struct pg_table *, or the capture itself for a table that is not wanted
+    struct map tables; // oid (4 bytes) -> struct pg_table *; the capture itself: the table is not wanted
     struct pg_table *last_table;
     char partition[600]; // {"server":"PREFIX"}
     struct arena scratch;

@@ -34,9 +34,8 @@ struct pg_column {
     struct str name;
     struct type type;
     bool optional;
-    bool null_last; // the union is [T, null], as it has a default
-    struct str
-        absent; // Avro of what stands for null where null cannot be; also under Confluent's rule for defaults
+    bool null_last;    // the union is [T, null], as it has a default
+    struct str absent; // Avro of what stands for null where null cannot be, or a default is written instead
     struct str absent_json;
     struct str placeholder; // Avro of an unchanged large value
     struct str placeholder_json;
