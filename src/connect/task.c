@@ -2,6 +2,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "connect/connect_int.h"
+#include "obs/obs.h"
 #include "os/os.h"
 
 #include <assert.h>
@@ -48,6 +49,9 @@ void task_set_state(struct task *t, enum run_state s, const struct err *e)
 {
     struct connect *c = t->connect;
 
+    obs_trace("connect",
+              t->connector->settings->class->source ? "source task: id, state" : "sink task: id, state",
+              t->id, s);
     mutex_lock(&c->lock);
     t->state = s;
     mem_free(t->trace);

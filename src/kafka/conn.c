@@ -152,6 +152,7 @@ static size_t on_input(void *state, struct str bytes)
     kc->tail = &q->next;
     kc->count++;
     obs_add(OBS_kafka_requests_total, 1);
+    obs_trace("kafka", "request: api, version", be_get16(bytes.p + 4), be_get16(bytes.p + 6));
     kafka_req_run(q, on_done, kc);
     return 4 + (size_t)n;
 }

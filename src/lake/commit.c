@@ -6,6 +6,7 @@
  *     change_fini()      after a failure: what was put is removed. Nobody can have seen it
  */
 #include "lake/lake_int.h"
+#include "obs/obs.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -559,6 +560,8 @@ static void put_hint(const struct change *c)
 bool lake_publish(struct lake *l, struct change *changes, size_t count, struct err *e)
 {
     struct err impossible;
+    obs_trace("lake", "commit: tables, first snapshot", (int64_t)count,
+              changes[0].next->snapshot ? changes[0].next->snapshot->id : -1);
     if (!append(l, changes, count, e)) {
         bool uncertain =
             log_failed(l->log, &impossible); // it may be found on disk when the log is opened anew

@@ -6,6 +6,7 @@
 #include "base/be.h"
 #include "base/mem.h"
 #include "log/log_int.h"
+#include "obs/obs.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -397,6 +398,7 @@ static void commit_group(struct log *l)
     l->stats.bytes += sum.bytes;
     l->stats.groups += sum.groups;
     mutex_unlock(&l->queue_lock);
+    obs_trace("log", "group: appends, durable", (int64_t)g->op_n, ok);
     tell(l, ops);
     group_reset(l);
 }

@@ -271,6 +271,7 @@ static void on_head(struct http_conn *h)
     size_t most;
 
     obs_add(OBS_http_requests_total, 1);
+    obs_trace(h->server->name, "HTTP request: headers, body bytes", (int64_t)q->header_count, q->body_bytes);
     call->keep_alive = h->in.keep_alive;
     call->http10 = h->in.http10;
     call->is_head = str_is(q->method, "HEAD");

@@ -68,7 +68,7 @@ struct http_route {
 typedef const struct http_route *http_head_fn(struct http_req *q, void *arg);
 
 struct http_server {  // copied; arg must live until net_shut()
-    const char *name; // of the door, for counters
+    const char *name; // of the door, a literal: for the last events before a crash
     http_head_fn *head;
     void *arg;
 };
