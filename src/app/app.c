@@ -216,6 +216,8 @@ void app_stop(struct app *app)
     for (unsigned i = n; i-- > 0;)
         if (parts[i].quiet)
             parts[i].quiet(app);
+    if (app->log)
+        log_hurry(app->log);
     if (app->net)
         net_shut(app->net, GRACE_MS);
     for (unsigned i = n; i-- > 0;) {

@@ -145,6 +145,7 @@ void batch_begin(struct batch_writer *w, size_t max_bytes)
     w->producer_epoch = -1;
     w->base_sequence = -1;
     w->attributes = 0;
+    w->horizon_ms = -1;
     w->_last_delta = -1;
 }
 
@@ -165,8 +166,10 @@ void batch_add_at(struct batch_writer *w, int32_t offset_delta, const struct rec
     int64_t time;
 
     assert(offset_delta > w->_last_delta);
-    if (w->count == 0)
-        w->base_timestamp_ms = w->max_timestamp_ms = r->timestamp_ms;
+    if (w->count == 0) {
+        w->max_timestamp_ms = r->timestamp_ms;
+        w->base_timestamp_ms = w->horizon_ms >= 0 ? w->horizon_ms : r->timestamp_ms;
+    }
     w->max_timestamp_ms = r->timestamp_ms > w->max_timestamp_ms ? r->timestamp_ms : w->max_timestamp_ms;
     time = (int64_t)((uint64_t)r->timestamp_ms - (uint64_t)w->base_timestamp_ms);
     n += varint_size(time) + varint_size(offset_delta);
@@ -219,7 +222,8 @@ struct str batch_end(struct batch_writer *w)
     be_put32(p + AT_LENGTH, (uint32_t)(b->n - AT_EPOCH));
     be_put32(p + AT_EPOCH, 0);
     p[AT_MAGIC] = 2;
-    be_put16(p + AT_ATTRIBUTES, (uint16_t)(w->attributes | (int)w->codec));
+    be_put16(p + AT_ATTRIBUTES,
+             (uint16_t)(w->attributes | (int)w->codec | (w->horizon_ms >= 0 ? BATCH_HAS_HORIZON : 0)));
     be_put32(p + AT_LAST_DELTA, (uint32_t)w->_last_delta);
     be_put64(p + AT_BASE_TIME, (uint64_t)w->base_timestamp_ms);
     be_put64(p + AT_MAX_TIME, (uint64_t)w->max_timestamp_ms);

@@ -93,6 +93,7 @@ struct batch_writer {
     int16_t producer_epoch;
     int32_t base_sequence;
     int16_t attributes; // BATCH_TRANSACTIONAL, BATCH_CONTROL; the codec is put in by batch_end
+    int64_t horizon_ms; // BATCH_HAS_HORIZON, for compaction; set before the first record; -1: none
     int32_t _last_delta;
 };
 void batch_begin(struct batch_writer *w, size_t max_bytes); // a zeroed writer, or one used before

@@ -1,14 +1,24 @@
 /*
  * Compaction of topics with cleanup.policy=compact: of each key the last record stays, at its offset.
  *
+ * What may be compacted are closed segments from the front, up to the active one, to the last stable offset and to the first that
+ * is too young (min.compaction.lag.ms); it is done when more than min.cleanable.dirty.ratio of them is new, or when the oldest of the new
+ * has waited for max.compaction.lag.ms.
+ *
  * Two passes. The first goes over what was appended since the last time and notes for each key (its hash, 128 bits) the
- * offset of its last record, as many keys as KEYS_MAX. The second rewrites closed segments without the records for which a later one
+ * offset of its last record, as many keys as KEYS_MAX. The second rewrites the segments without the records for which a later one
  * is noted; neighbours that became small are merged. So memory is bounded, and a note is true however few there are.
  * The new file is synced, then renamed over that of its first segment; the others' files stay until a checkpoint has been
  * written that does not list them, and until then the merged file's batches at or above their offsets are passed over.
  *
- * Kept as they are: control and transactional batches (who reads them must see the same transactions), records without
- * a key, and the last segment. A tombstone goes when it is a day old and has been through a compaction before.
+ * A record without a value stays until delete.retention.ms after the first run that saw it, so that a reader who began before has the
+ * time to see it: that run writes the batch anew with the end of the time in its header (KIP-534). The markers of
+ * transactions that were committed go in the same way; of those that were aborted the records go at once and the marker stays, because
+ * the list of aborted transactions, which readers are told, has it as an end.
+ *
+ * Kafka keeps an empty batch in the place of a producer's last one, and the last offset of a batch whose last record went, because it finds
+ * out sequence numbers and the end from batches when it starts; here they are in the checkpoint, so a batch without
+ * records goes and one with some ends with the last of them: who reads on behind a record never gets the same batch again. Records without a key stay: the topic took them before it was compacted.
  */
 #include "base/limits.h"
 #include "base/mem.h"
@@ -17,7 +27,6 @@
 #include <fcntl.h>
 
 enum { KEYS_MIN = 1024, KEYS_MAX = 1 << 20 }; // slots, three quarters of them used at most: 24 MiB
-static const int64_t TOMBSTONE_MS = 86400000; // delete.retention.ms
 
 /* ---- notes: key -> offset of its last record ---- */
 
@@ -102,6 +111,10 @@ struct compaction {
     struct batch_writer writer;
     struct record *keep; // of that batch
     size_t keep_n, keep_cap;
+    /* aborted transactions that have records in the segment that is looked at, by their markers */
+    struct arena abort_arena;
+    struct abort_entry *aborts;
+    size_t aborts_n;
     /* the file being written */
     int out;
     char *out_path;
@@ -121,8 +134,13 @@ struct walk {
 
 static bool walk_start(struct compaction *c, struct walk *w, struct seg *s, int64_t until, struct err *e)
 {
+    struct txn_range range = {.from = s->base, .to = until, .a = &c->abort_arena};
+
     *w = (struct walk){.c = c, .seg = s, .until = until, .fd = seg_fd(c->part, s, e)};
     if (w->fd < 0)
+        return false;
+    arena_reset(&c->abort_arena);
+    if (!txn_aborted(c->l, c->part, &range, &c->aborts, &c->aborts_n, e))
         return false;
     hop_init(&w->hop, s->os, w->fd, 0, s->size);
     return true;
@@ -136,6 +154,10 @@ static bool walk_next(struct walk *w, struct batch_header *h, bool *ok, struct e
     size_t n = (size_t)w->hop.head.length + 12;
 
     *ok = answer == HOP_END;
+    if (__atomic_load_n(&c->l->hurry, __ATOMIC_RELAXED)) {
+        *ok = err_set(e, ERR_BUSY, "the log is about to close");
+        return false;
+    }
     if (answer != HOP_BATCH) {
         if (answer == HOP_DAMAGED)
             *ok = err_set(e, ERR_CORRUPT, "segment %s.log is damaged at %lld", w->seg->path,
@@ -163,9 +185,37 @@ static void walk_end(struct walk *w)
         hop_fini(&w->hop);
 }
 
-static bool is_plain(const struct batch_header *h)
+static bool is_marker(const struct batch_header *h)
 {
-    return (h->attributes & (BATCH_CONTROL | BATCH_TRANSACTIONAL)) == 0;
+    return (h->attributes & BATCH_CONTROL) != 0;
+}
+
+static int64_t last_of(const struct batch_header *h)
+{
+    return h->base_offset + h->last_offset_delta;
+}
+
+/* Was it written in a transaction that was aborted? What is compacted lies below the last stable offset, so that is decided. */
+static bool is_aborted(struct compaction *c, const struct batch_header *h)
+{
+    if (!(h->attributes & BATCH_TRANSACTIONAL) || is_marker(h))
+        return false;
+    for (size_t i = 0; i < c->aborts_n; i++) {
+        const struct abort_entry *t = &c->aborts[i];
+
+        if (t->producer_id == h->producer_id && h->base_offset >= t->first && h->base_offset < t->last)
+            return true;
+    }
+    return false;
+}
+
+/* The batches come in order, so what ended before this one is not asked for again. */
+static void drop_ended(struct compaction *c, const struct batch_header *h)
+{
+    while (c->aborts_n > 0 && c->aborts[0].last < h->base_offset) {
+        c->aborts++;
+        c->aborts_n--;
+    }
 }
 
 /* ---- first pass ---- */
@@ -194,7 +244,8 @@ static bool note_segment(struct compaction *c, struct seg *s, int64_t until, boo
     if (!walk_start(c, &w, s, until, e))
         return false;
     while (!*full && walk_next(&w, &h, &ok, e)) {
-        if (h.base_offset + h.last_offset_delta >= c->clean_to && is_plain(&h))
+        drop_ended(c, &h);
+        if (last_of(&h) >= c->clean_to && !is_marker(&h) && !is_aborted(c, &h))
             note_batch(c, full);
     }
     walk_end(&w);
@@ -205,27 +256,46 @@ static bool note_segment(struct compaction *c, struct seg *s, int64_t until, boo
 
 /* ---- second pass ---- */
 
-static bool keeps(const struct compaction *c, const struct record *r)
-{
-    int64_t last = r->key.p ? note_get(&c->notes, r->key) : -1;
+/* What becomes of the records of a batch that are only kept for a time. */
+enum fading { FADING_STAYS, FADING_BEGINS, FADING_GOES };
 
-    if (last > r->offset)
-        return false;
-    return !r->key.p || r->value.p || r->offset >= c->clean_to || r->timestamp_ms >= c->now - TOMBSTONE_MS;
+/* Nothing fades behind what is noted: there may be older records of its key that are still there. */
+static enum fading fading_of(const struct compaction *c, const struct batch_header *h)
+{
+    if (last_of(h) >= c->upto)
+        return FADING_STAYS;
+    if (!(h->attributes & BATCH_HAS_HORIZON))
+        return FADING_BEGINS;
+    return h->base_timestamp_ms < c->now ? FADING_GOES : FADING_STAYS;
+}
+
+static bool fades(const struct batch_header *h, const struct record *r, struct str records)
+{
+    struct batch_mark m;
+
+    if (is_marker(h))
+        return batch_mark_read(records, &m) && m.commit;
+    return r->key.p && !r->value.p;
+}
+
+static bool is_superseded(const struct compaction *c, const struct batch_header *h, const struct record *r)
+{
+    return !is_marker(h) && r->key.p && note_get(&c->notes, r->key) > r->offset;
 }
 
 /* What is kept of the batch, encoded as it was; p NULL: it cannot be encoded. */
-static struct str rebuild(struct compaction *c, const struct batch_header *h)
+static struct str rebuild(struct compaction *c, const struct batch_header *h, int64_t horizon_ms)
 {
     struct batch_writer *w = &c->writer;
 
     batch_begin(w, LIMIT_BATCH);
     w->codec = (enum batch_codec)(h->attributes & BATCH_CODEC);
-    w->attributes = (int16_t)(h->attributes & ~BATCH_CODEC);
+    w->attributes = (int16_t)(h->attributes & ~(BATCH_CODEC | BATCH_HAS_HORIZON));
     w->base_offset = h->base_offset;
     w->producer_id = h->producer_id;
     w->producer_epoch = h->producer_epoch;
     w->base_sequence = h->base_sequence;
+    w->horizon_ms = horizon_ms;
     for (size_t i = 0; i < c->keep_n; i++)
         batch_add_at(w, (int32_t)(c->keep[i].offset - h->base_offset), &c->keep[i]);
     return batch_end(w);
@@ -240,27 +310,55 @@ static bool emit(struct compaction *c, struct str bytes, const struct batch_head
     return true;
 }
 
-static bool clean_batch(struct compaction *c, const struct batch_header *h, struct err *e)
+/* When what fades in a batch that has none yet may go. */
+static int64_t horizon_from_now(const struct compaction *c)
 {
-    struct str whole = buf_view(&c->batch), rebuilt;
+    return c->set->delete_retention_ms < INT64_MAX - c->now ? c->now + c->set->delete_retention_ms
+                                                            : INT64_MAX;
+}
+
+/* Sorts out the records of the batch; *begins: some of those that stay are now seen to fade. False: it cannot be read. */
+static bool sift(struct compaction *c, const struct batch_header *h, size_t *all, bool *begins)
+{
+    struct str whole = buf_view(&c->batch),
+               records = str_from(whole.p + BATCH_HEADER, whole.n - BATCH_HEADER);
+    enum fading fading = fading_of(c, h);
     struct batch_reader r;
     struct record rec;
     struct err unreadable;
-    size_t all = 0;
 
+    *begins = false;
     arena_reset(&c->arena);
     batch_open(&r, &c->arena, whole);
-    for (c->keep_n = 0; is_plain(h) && batch_next(&r, &rec); all++)
-        if (keeps(c, &rec)) {
-            MEM_PUSH_ROOM(c->keep, c->keep_n, c->keep_cap);
-            c->keep[c->keep_n++] = rec;
-        }
-    if (c->keep_n == all || !batch_ok(&r, &unreadable)) // what a client packed wrongly stays as it is
+    for (c->keep_n = *all = 0; batch_next(&r, &rec); (*all)++) {
+        bool faint = fades(h, &rec, records);
+
+        if (is_superseded(c, h, &rec) || (faint && fading == FADING_GOES))
+            continue;
+        *begins = *begins || (faint && fading == FADING_BEGINS);
+        MEM_PUSH_ROOM(c->keep, c->keep_n, c->keep_cap);
+        c->keep[c->keep_n++] = rec;
+    }
+    return batch_ok(&r, &unreadable);
+}
+
+static bool clean_batch(struct compaction *c, const struct batch_header *h, struct err *e)
+{
+    struct str whole = buf_view(&c->batch), rebuilt;
+    int64_t horizon = h->attributes & BATCH_HAS_HORIZON ? h->base_timestamp_ms : -1;
+    size_t all;
+    bool begins;
+
+    if (is_aborted(c, h)) {
+        c->changed = true;
+        return true;
+    }
+    if (!sift(c, h, &all, &begins) || (c->keep_n == all && !begins)) // what was packed wrongly stays as it is
         return emit(c, whole, h, e);
     c->changed = true;
     if (c->keep_n == 0)
         return true;
-    rebuilt = rebuild(c, h);
+    rebuilt = rebuild(c, h, begins ? horizon_from_now(c) : horizon);
     return rebuilt.p ? emit(c, rebuilt, h, e) : emit(c, whole, h, e);
 }
 
@@ -273,6 +371,7 @@ static bool clean_segment(struct compaction *c, struct seg *s, int64_t until, st
     if (!walk_start(c, &w, s, until, e))
         return false;
     while (walk_next(&w, &h, &ok, e)) {
+        drop_ended(c, &h);
         ok = clean_batch(c, &h, e);
         if (!ok)
             break;
@@ -367,20 +466,44 @@ static size_t clean_group(struct compaction *c, struct seg **old, const int64_t 
 
 /* ---- the run ---- */
 
-/* Closed, synced segments but the last, referenced, in a; NULL: it is not worth it yet. */
-static struct seg **candidates(struct part *p, struct arena *a, int64_t **until, size_t *count)
+/* Has the segment, whose offsets end before `until`, been left alone for long enough, and is all in it decided? REQUIRES part.lock. */
+static bool is_ripe(const struct compaction *c, const struct seg *s, int64_t until)
 {
+    int64_t newest = s->max_ts != TIME_NONE ? s->max_ts : s->created_ms;
+
+    if (!s->closed || s->dirty || s->aborts_n > 0 || until > part_stable(c->part))
+        return false;
+    return c->set->min_compaction_lag_ms == 0 || newest <= c->now - c->set->min_compaction_lag_ms;
+}
+
+/* Is it worth it, when `dirty` bytes of `all` are new and the oldest of them came at since_ms? */
+static bool is_due(const struct compaction *c, int64_t dirty, int64_t all, int64_t since_ms)
+{
+    if (dirty == 0)
+        return false;
+    if (since_ms != TIME_NONE && c->now - since_ms > c->set->max_compaction_lag_ms)
+        return true;
+    return (double)dirty > c->set->min_dirty_ratio * (double)all;
+}
+
+/* Segments to be compacted, referenced, in a; NULL: it is not worth it yet. */
+static struct seg **candidates(const struct compaction *c, struct arena *a, int64_t **until, size_t *count)
+{
+    struct part *p = c->part;
     struct seg **segs = NULL;
-    int64_t dirty = 0, all = 0;
+    int64_t dirty = 0, all = 0, since_ms = TIME_NONE;
     size_t n = 0;
 
     mutex_lock(&p->lock);
-    while (n + 1 < p->seg_n && p->segs[n]->closed && !p->segs[n]->dirty && p->segs[n]->aborts_n == 0) {
+    while (n + 1 < p->seg_n && is_ripe(c, p->segs[n], p->segs[n + 1]->base)) {
         all += p->segs[n]->size;
-        dirty += p->segs[n + 1]->base > p->clean_to ? p->segs[n]->size : 0;
+        if (p->segs[n + 1]->base > p->clean_to) {
+            since_ms = dirty == 0 ? p->segs[n]->created_ms : since_ms;
+            dirty += p->segs[n]->size;
+        }
         n++;
     }
-    if (n > 0 && dirty > 0 && 2 * dirty >= all) { // min.cleanable.dirty.ratio is one half
+    if (is_due(c, dirty, all, since_ms)) {
         segs = ARENA_ARRAY(a, struct seg *, n);
         *until = ARENA_ARRAY(a, int64_t, n);
         for (size_t i = 0; i < n; i++) {
@@ -414,6 +537,10 @@ static bool run(struct compaction *c, struct seg **segs, const int64_t *until, s
     return true;
 }
 
+/*
+ * A segment counts as synced from the moment a checkpoint begins to; only when that one has ended well no frame will ever
+ * be replayed into the file.
+ */
 bool compact_part(struct log *l, struct part *p, const struct log_settings *set, struct doomed *doomed,
                   struct err *e)
 {
@@ -421,20 +548,21 @@ bool compact_part(struct log *l, struct part *p, const struct log_settings *set,
     struct arena a = {0};
     int64_t *until = NULL;
     size_t n;
-    struct seg **segs = candidates(p, &a, &until, &n);
+    struct seg **segs = candidates(&c, &a, &until, &n);
     bool ok = true;
 
-    if (segs) {
+    if (segs && check_wait(l, e)) {
         c.clean_to = c.upto = p->clean_to; // only this thread changes it
         ok = run(&c, segs, until, n, doomed, e);
-        for (size_t i = 0; i < n; i++)
-            seg_unref(segs[i]);
     }
+    for (size_t i = 0; i < n; i++)
+        seg_unref(segs[i]);
     mem_free(c.notes.slots);
     mem_free(c.keep);
     arena_fini(&c.arena);
+    arena_fini(&c.abort_arena);
     buf_fini(&c.batch);
     batch_fini(&c.writer);
     arena_fini(&a);
-    return ok;
+    return ok || (e->kind == ERR_BUSY && __atomic_load_n(&l->hurry, __ATOMIC_RELAXED));
 }

@@ -220,8 +220,13 @@ struct log_watch {
 void log_watch(struct log *l, struct str topic, int32_t partition, int64_t offset, struct log_watch *w);
 void log_unwatch(struct log *l, struct log_watch *w);
 
-/* Retention by time and size, compaction, checkpoint: called by the owner's timer, as a job; does what is due. */
+/*
+ * Retention by time and size, compaction, checkpoint: called by the owner's timer, as a job; does what is due. Compaction takes a few
+ * seconds a call, or as long as one partition takes; the next call goes on.
+ */
 bool log_maintain(struct log *l, struct err *e) MUST_CHECK;
+/* The log will be closed: a maintenance that runs ends soon, and none compacts any more. */
+void log_hurry(struct log *l);
 
 struct log_stats {
     uint64_t appends, records, bytes, groups; // since open; groups: fdatasyncs of the journal

@@ -463,6 +463,8 @@ struct log {
     struct cond admin_free;
     bool admin_busy;
     bool maintaining, swept;
+    size_t compact_next; // maintenance: the partition whose turn it is
+    bool hurry;          // atomic
     struct map by_name, by_id;
     struct tombstone *dead; // admin token
     size_t dead_n, dead_cap;

@@ -1,6 +1,17 @@
-/* log_maintain: what is due goes. Retention here, compaction in compact.c, then a checkpoint. */
+/* log_maintain: what is due goes. Retention here, then a checkpoint, then compaction (compact.c) for a while and a checkpoint again. */
 #include "base/mem.h"
 #include "log/log_int.h"
+
+/* A round ends after so much compaction; the next one goes on with the partition after the last. */
+static const int64_t COMPACT_NS = 5000000000;
+
+struct round {
+    struct part **parts; // referenced
+    size_t count;
+    size_t compacted; // of them
+    bool ok;
+    struct err err;
+};
 
 static bool is_gone(const struct part *p)
 {
@@ -188,48 +199,98 @@ static bool checkpoint(struct log *l, struct err *e)
     return commit_wait(l, &op, e) && check_wait(l, e);
 }
 
-static bool maintain_part(struct log *l, struct part *p, bool first, struct doomed *doomed, struct err *e)
+/* Records that have waited for compaction as long as they may are in a segment that can be compacted. */
+static bool roll_for_compaction(struct log *l, struct part *p, const struct log_settings *set, struct err *e)
+{
+    struct seg *s = set->compact && set->max_compaction_lag_ms < INT64_MAX ? part_active(p) : NULL;
+    bool due = false;
+
+    if (s) {
+        mutex_lock(&p->lock);
+        due = s->size > 0 && s->created_ms != TIME_NONE &&
+              steady_ms(l) - s->created_ms > set->max_compaction_lag_ms;
+        mutex_unlock(&p->lock);
+        seg_unref(s);
+    }
+    return !due || part_op(l, p, OP_ROLL, 0, e);
+}
+
+/* What is quick: each partition's turn comes before any is compacted. */
+static bool tidy_part(struct log *l, struct part *p, bool first, struct err *e)
 {
     struct log_settings set;
 
     topic_settings(l, p->topic, &set, NULL);
     if (is_gone(p))
         return true;
-    if ((first && !sweep(l, p, e)) || !retain(l, p, &set, e))
-        return false;
-    if (set.compact && !compact_part(l, p, &set, doomed, e))
+    if ((first && !sweep(l, p, e)) || !retain(l, p, &set, e) || !roll_for_compaction(l, p, &set, e))
         return false;
     let_go(p);
     return true;
+}
+
+/* One bad partition does not stop the others: the first error is told. */
+static void told(struct round *r, struct part *p, bool ok, const struct err *mine)
+{
+    if (ok || is_gone(p) || !r->ok)
+        return;
+    r->ok = false;
+    r->err = *mine;
+    (void)err_wrap(&r->err, "maintain %.*s-%d", STR_ARG(p->topic->name), p->index);
+}
+
+static void compact_some(struct log *l, struct round *r, struct doomed *doomed)
+{
+    int64_t began_ns = l->os->now_ns(l->os);
+    struct log_settings set;
+    struct err mine;
+
+    for (size_t i = 0; i < r->count && l->os->now_ns(l->os) - began_ns < COMPACT_NS; i++) {
+        struct part *p = r->parts[(l->compact_next + i) % r->count];
+
+        topic_settings(l, p->topic, &set, NULL);
+        if (set.compact && !is_gone(p))
+            told(r, p, compact_part(l, p, &set, doomed, &mine), &mine);
+        r->compacted = i + 1;
+    }
+    l->compact_next = r->count > 0 ? (l->compact_next + r->compacted) % r->count : 0;
 }
 
 static bool maintain(struct log *l, bool first, struct err *e)
 {
     struct arena a = {0};
     struct doomed doomed = {0};
+    struct round r = {.ok = true};
     struct err mine = {0};
-    size_t count;
-    struct part **parts = parts_all(l, &a, &count);
-    bool ok = true, saved;
+    bool saved;
 
-    for (size_t i = 0; i < count; i++) {
-        bool done = maintain_part(l, parts[i], first, &doomed, &mine) || is_gone(parts[i]);
-
-        if (!done && ok) { // one bad partition does not stop the others
-            ok = err_wrap(&mine, "maintain %.*s-%d", STR_ARG(parts[i]->topic->name), parts[i]->index);
-            *e = mine;
-        }
-        part_unref(parts[i]);
+    r.parts = parts_all(l, &a, &r.count);
+    for (size_t i = 0; i < r.count; i++)
+        told(&r, r.parts[i], tidy_part(l, r.parts[i], first, &mine), &mine);
+    saved = checkpoint(l, &mine);
+    if (saved) {
+        compact_some(l, &r, &doomed);
+        saved = doomed.n == 0 || checkpoint(l, &mine);
     }
-    saved = checkpoint(l, ok ? e : &mine);
+    if (!saved && r.ok) {
+        r.ok = false;
+        r.err = mine;
+    }
     for (size_t i = 0; i < doomed.n; i++) { // merged into others: no checkpoint lists them now
-        ok = (!saved || remove_files(l, doomed.segs[i], ok ? e : &mine)) && ok;
+        if (saved && !remove_files(l, doomed.segs[i], &mine) && r.ok) {
+            r.ok = false;
+            r.err = mine;
+        }
         seg_unref(doomed.segs[i]);
     }
+    for (size_t i = 0; i < r.count; i++)
+        part_unref(r.parts[i]);
     mem_free(doomed.segs);
     reserve_make(l);
     arena_fini(&a);
-    return ok && saved;
+    if (!r.ok)
+        *e = r.err;
+    return r.ok;
 }
 
 bool log_maintain(struct log *l, struct err *e)
@@ -251,4 +312,9 @@ bool log_maintain(struct log *l, struct err *e)
     l->swept = l->swept || ok;
     mutex_unlock(&l->topics_lock);
     return ok;
+}
+
+void log_hurry(struct log *l)
+{
+    __atomic_store_n(&l->hurry, true, __ATOMIC_RELAXED);
 }
