@@ -126,11 +126,13 @@ class Rig:
         return self
 
     def __exit__(self, *_):
-        self.stop()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def start(self):
-        self.errors = open(self.dir.with_suffix(".err"), "ab")
+        self.errors = open(self.dir / "err", "ab")
         wrap = os.environ.get("RIG_WRAP", "").split()
         self.process = subprocess.Popen([*wrap, BUILD / "bench_capture_rig", self.dir / "log"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.errors, text=True)
@@ -139,19 +141,21 @@ class Rig:
         self.port = json.loads(line)["connect"]
 
     def error_text(self):
-        return self.dir.with_suffix(".err").read_text()
+        return (self.dir / "err").read_text()
 
     def stop(self):
         if self.process:
-            self.process.stdin.close()
-            self.process.wait(30)
-            self.process = None
-            self.errors.close()
+            try:
+                self.process.stdin.close()
+                assert self.process.wait(30) == 0, self.error_text()
+            finally:
+                self.kill()
 
     def kill(self):
         self.process.kill()
         self.process.wait(30)
         self.process = None
+        self.errors.close()
 
     def ask(self, line):
         self.process.stdin.write(line + "\n")

@@ -141,6 +141,20 @@ class Project:
             pytest.fail(f"tarn did not stop within {STOP_SECONDS} s of SIGTERM\n{self.log_end()}", pytrace=False)
         self.process = None
         assert status == 0, f"tarn ended with status {status} after SIGTERM\n{self.log_end()}"
+        assert not self.database_pid(), f"tarn left its PostgreSQL running\n{self.log_end()}"
+
+    def database_pid(self):
+        """The private PostgreSQL's, while it runs.  It outlives a tarn that was killed."""
+        try:
+            pid = int((self.folder / "data/postgres/postmaster.pid").read_text().split()[0])
+            return pid if os.fsencode(self.folder) in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() else None
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def end_database(self):
+        if pid := self.database_pid():
+            os.kill(pid, signal.SIGQUIT)
+            wait_for(lambda: not os.path.exists(f"/proc/{pid}/exe"), "the private PostgreSQL to end", STOP_SECONDS)
 
     def restart(self):
         self.stop()
@@ -171,6 +185,7 @@ def project(request):
     with contextlib.ExitStack() as stack:
         for one in made:
             stack.callback(shutil.rmtree, one.folder, ignore_errors=True)
+            stack.callback(one.end_database)
             if one.process:
                 stack.callback(one.stop)
 

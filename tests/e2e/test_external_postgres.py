@@ -5,6 +5,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -61,7 +62,7 @@ class Server:
 
     def stop(self):
         if self.process:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)  # as SIGTERM, but it does not wait for who is connected
             self.process.wait(30)
         shutil.rmtree(self.folder, ignore_errors=True)
 
