@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-enum { WORDS_MAX = 64 };
-
 static bool verb_help(struct words *w, struct err *e);
 static bool verb_version(struct words *w, struct err *e);
 
@@ -23,6 +21,8 @@ static const struct verb {
     {"verify", "[FOLDER] [--json]", "Is every table the same in all five places?", verb_verify},
     {"connector", "list | status|config|restart|pause|resume|stop|delete NAME [FOLDER]",
      "Ask about a connector, or change what it does; the answer is JSON.", verb_connector},
+    {"topic", "list|create|describe|alter|delete|produce|consume|groups|reset-offsets ... (tarn topic help)",
+     "Topics and their records, groups and where they read; here or on any Kafka.", verb_topic},
     {"init", "[EXAMPLE] FOLDER", "Make a project from an example, storefront where none is named.",
      verb_init},
     {"version", "[--json]", "Say which tarn this is.", verb_version},

@@ -19,6 +19,8 @@ struct words {
     size_t n;
 };
 
+enum { WORDS_MAX = 64 };
+
 int cli_main(int argc, char **argv);
 
 /* Takes the option out of the words: "--json". */
@@ -39,6 +41,7 @@ bool cli_ask(const char *folder, struct fetch *f, const char *path, struct arena
 bool verb_up(struct words *w, struct err *e);
 bool verb_status(struct words *w, struct err *e);
 bool verb_connector(struct words *w, struct err *e);
+bool verb_topic(struct words *w, struct err *e);
 bool verb_sql(struct words *w, struct err *e);
 bool verb_verify(struct words *w, struct err *e);
 bool verb_init(struct words *w, struct err *e);

@@ -228,7 +228,7 @@ bool wire_read(const struct wire_in *in, const struct wire_msg *m, void *out, st
 
     memset(out, 0, m->size);
     read_struct(&w, m, out);
-    if (rd_ok(&w.r) && rd_left(&w.r) > 0)
+    if (rd_ok(&w.r) && rd_left(&w.r) > 0 && !in->rest_ok)
         rd_fail(&w.r, "there are bytes behind its end");
     if (!rd_ok(&w.r))
         return err_set(e, ERR_BAD_INPUT, "%s version %d: %s", m->name, in->version, rd_why(&w.r));

@@ -68,9 +68,10 @@ struct wire_in {
     struct arena *arena;
     int version;
     bool flexible;
+    bool rest_ok; // bytes behind the message are passed over
 };
 
-/* The whole of in->bytes must be one message. */
+/* The whole of in->bytes must be one message, unless rest_ok. */
 bool wire_read(const struct wire_in *in, const struct wire_msg *m, void *out, struct err *e) MUST_CHECK;
 
 /* Where a piece of a file goes between the bytes of an answer. */

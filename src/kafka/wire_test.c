@@ -314,11 +314,14 @@ TEST(bad_strings)
     struct k_find_coordinator_req in;
     struct arena a = {0};
     struct buf b = buf_make(1 << 20);
+    struct err e;
 
     OK(reads(&k_find_coordinator_req_msg, 0, false, STR("\0\1g"), &in, &a));
     OK(!reads(&k_find_coordinator_req_msg, 0, false, STR("\xff\xff"), &in, &a)); // null where it may not be
     OK(!reads(&k_find_coordinator_req_msg, 0, false, STR("\xff\xfe"), &in, &a));
     OK(!reads(&k_find_coordinator_req_msg, 0, false, STR("\0\1g!"), &in, &a)); // bytes behind the end
+    OK(wire_read(&(struct wire_in){.bytes = STR("\0\1g!"), .arena = &a, .rest_ok = true},
+                 &k_find_coordinator_req_msg, &in, &e));
     buf_uvarint(&b, 32769); // compact, and longer than a Kafka string may be
     buf_zero(&b, 32768 + 2);
     OK(!reads(&k_find_coordinator_req_msg, 3, true, buf_view(&b), &in, &a));

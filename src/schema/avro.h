@@ -7,7 +7,7 @@
  *
  *     a record to columns   avro_decoder_new() once for each writer's schema, avro_decode() for each record
  *     any value, by hand    rd_varint, rd_bytes and avro_branch(), avro_block(), avro_skip()
- *     for people            avro_to_json()
+ *     for people            avro_to_json(), avro_from_json()
  *     files                 avro_file_begin(), avro_file_block(); avro_file_open(), avro_file_next()
  *
  * Everything is read-only after it was made, so any thread may use it. docs/types.md has the types.
@@ -143,6 +143,13 @@ int64_t avro_block(const struct avro *s, struct rd *r);
 void avro_skip(const struct avro *s, struct rd *r);
 /* One value as JSON for people: union branches without their names, bytes as base64. out's limit bounds it. */
 bool avro_to_json(const struct avro *s, struct rd *r, struct buf *out, struct err *e) MUST_CHECK;
+
+/*
+ * The way back: one value from JSON text, appended to out. A union takes the branch that {"name":value} names, else the first that
+ * fits; fields that are not there get their defaults, fields that the schema does not know are an error that names
+ * the place.
+ */
+bool avro_from_json(const struct avro *s, struct str json, struct buf *out, struct err *e) MUST_CHECK;
 
 /* ---- decode into columns ---- */
 

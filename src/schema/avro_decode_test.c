@@ -428,6 +428,54 @@ TEST(arrays_may_be_skipped_by_their_bytes)
     buf_fini(&json);
 }
 
+static bool there_and_back(const char *schema, const char *json, const char *shown)
+{
+    struct buf bytes = buf_make(10000), text = buf_make(10000);
+    struct rd r;
+    bool ok = avro_from_json(parse(schema), str_of(json), &bytes, &e);
+
+    r = rd_str(buf_view(&bytes));
+    ok = ok && avro_to_json(parse(schema), &r, &text, &e) && rd_left(&r) == 0 &&
+         str_is(buf_view(&text), shown ? shown : json);
+    buf_fini(&bytes);
+    buf_fini(&text);
+    return ok;
+}
+
+TEST(values_are_read_from_json)
+{
+    static const char record[] =
+        "{\"type\":\"record\",\"name\":\"n.R\",\"fields\":[{\"name\":\"i\",\"type\":\"int\"},"
+        "{\"name\":\"s\",\"type\":[\"null\",\"string\"],\"default\":null},"
+        "{\"name\":\"b\",\"type\":\"bytes\",\"default\":\"\\u00ff\"},"
+        "{\"name\":\"e\",\"type\":{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]},\"default\":"
+        "\"B\"},"
+        "{\"name\":\"m\",\"type\":{\"type\":\"map\",\"values\":\"double\"},\"default\":{}},"
+        "{\"name\":\"next\",\"type\":[\"null\",\"R\"],\"default\":null}]}";
+
+    OK(there_and_back("[\"null\",\"long\",\"string\"]", "-5000000000", NULL));
+    OK(there_and_back("[\"null\",\"int\",\"long\"]", "5000000000", NULL));
+    OK(there_and_back("[\"null\",\"string\"]", "{\"string\":\"x\"}", "\"x\""));
+    OK(there_and_back("{\"type\":\"array\",\"items\":\"boolean\"}", "[true,false]", NULL));
+    OK(there_and_back("{\"type\":\"array\",\"items\":\"boolean\"}", "[]", NULL));
+    OK(there_and_back("{\"type\":\"fixed\",\"name\":\"F\",\"size\":2}", "\"AQI=\"", NULL));
+    OK(there_and_back("\"bytes\"", "\"\"", NULL) && there_and_back("\"float\"", "1.5", NULL));
+    OK(there_and_back(record, "{\"i\":1}",
+                      "{\"i\":1,\"s\":null,\"b\":\"/w==\",\"e\":\"B\",\"m\":{},\"next\":null}"));
+    OK(there_and_back(
+        record,
+        "{\"i\":1,\"s\":\"x\",\"b\":\"AA==\",\"e\":\"A\",\"m\":{\"k\":2},\"next\":{\"i\":2,\"e\":\"A\"}}",
+        "{\"i\":1,\"s\":\"x\",\"b\":\"AA==\",\"e\":\"A\",\"m\":{\"k\":2.0},\"next\":{\"i\":2,\"s\":null,"
+        "\"b\":\"/w==\",\"e\":\"A\",\"m\":{},\"next\":null}}"));
+    OK(!there_and_back(record, "{}", NULL) && strstr(e.msg, "field i: it is missing"));
+    OK(!there_and_back(record, "{\"i\":3000000000}", NULL) &&
+       strstr(e.msg, "field i: 3000000000 is not an int"));
+    OK(!there_and_back(record, "{\"i\":1,\"j\":2}", NULL) && strstr(e.msg, "n.R has no field j"));
+    OK(!there_and_back(record, "{\"i\":1,\"next\":{\"i\":\"x\"}}", NULL) &&
+       strstr(e.msg, "field next: field i: "));
+    OK(!there_and_back("\"bytes\"", "\"A\"", NULL) && !there_and_back("\"string\"", "nonsense", NULL));
+}
+
 TEST(values_are_shown_as_json)
 {
     struct buf json = buf_make(10000);

@@ -4,7 +4,8 @@
  * avro_json.c     JSON in and out, as Jackson writes it
  * avro_parse.c    text to tree              avro_default.c  are defaults of their field's type?
  * avro_text.c     tree to text              avro_compat.c   reader against writer
- * avro_value.c    values: skip, JSON        avro_decode.c   paths to a program; avro_run.c runs it
+ * avro_value.c    values: skip, to JSON; avro_from.c from JSON
+ *                                           avro_decode.c   paths to a program; avro_run.c runs it
  * avro_types.c    Avro and Connect types to column types
  */
 #pragma once
