@@ -9,7 +9,9 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/map.h"
 #include "group/offsets.h"
+#include "log/batch.h"
 
 enum offset_key_kind { OFFSET_KEY_OTHER, OFFSET_KEY_POSITION, OFFSET_KEY_GROUP };
 
@@ -30,5 +32,15 @@ bool offset_key_read(struct str bytes, struct offset_key *out, struct err *e) MU
 bool offset_value_read(struct str bytes, struct offset_at *out, struct err *e) MUST_CHECK;
 bool group_value_read(struct str bytes, struct arena *a, struct group_meta *out, struct err *e) MUST_CHECK;
 
-/* The partition of a group: Java's hashCode of the name in UTF-16, made positive, modulo. */
-int32_t group_partition(struct str group, int32_t partitions);
+/* ---- pending.c: records of open transactions, in a map of the caller's that begins as {0}; under its lock ---- */
+
+void pending_add(struct map *m, int32_t partition, int64_t producer_id, const struct record *rec); // a copy
+struct pending_apply {
+    bool (*fn)(void *arg, const struct record *rec, struct err *e);
+    void *arg;
+};
+/* The producer's marker: its records are applied in their order, or with NULL (an abort) dropped. */
+bool pending_end(struct map *m, int32_t partition, int64_t producer_id, const struct pending_apply *apply,
+                 struct err *e) MUST_CHECK;
+bool pending_has(const struct map *m, struct str group, struct str topic, int32_t partition);
+void pending_fini(struct map *m);

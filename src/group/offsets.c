@@ -1,5 +1,6 @@
 #include "group/offsets.h"
 
+#include "base/be.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/map.h"
@@ -10,6 +11,7 @@
 #include "os/os.h"
 #include "os/thread.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { PARTITIONS = 8, REPLAY_BYTES = 1 << 20, BATCH_MAX = 16 << 20 };
@@ -26,8 +28,9 @@ struct offsets {
     struct os *os;
     struct log *log;
     int32_t partitions;
-    struct mutex lock; // over groups
-    struct map groups; // name -> struct group *
+    struct mutex lock;  // over the rest
+    struct map groups;  // name -> struct group *
+    struct map pending; // positions of open transactions (pending.c)
 };
 
 /* ---- memory ---- */
@@ -76,15 +79,23 @@ static struct group *group_find(struct offsets *o, struct str name, bool make)
     return g;
 }
 
-static bool apply_position(struct offsets *o, const struct offset_key *k, struct str value, struct err *e)
+static bool apply_position(struct offsets *o, const struct offset_key *k, const struct record *r,
+                           struct err *e)
 {
-    struct offset_at at = {.topic = k->topic, .partition = k->partition};
+    struct offset_at at = {.topic = k->topic, .partition = k->partition, ._record = r->offset};
+    const struct offset_at *there;
+    struct str value = r->value;
     struct group *g = group_find(o, k->group, value.p != NULL);
     struct buf key = buf_make(64 * KIB);
 
     if (!g || (value.p && !offset_value_read(value, &at, e)))
         return g == NULL;
     position_key(&key, k->topic, k->partition);
+    there = map_get(&g->positions, buf_view(&key));
+    if (there && there->_record > at._record) { // it was committed while the transaction was open
+        buf_fini(&key);
+        return true;
+    }
     mem_free(value.p ? map_put(&g->positions, buf_view(&key), position_new(&at))
                      : map_del(&g->positions, buf_view(&key)));
     buf_fini(&key);
@@ -114,7 +125,7 @@ static bool apply(struct offsets *o, const struct record *r, struct err *e)
         return true;
     if (k.kind == OFFSET_KEY_GROUP)
         apply_group(o, &k, r->value);
-    else if (!apply_position(o, &k, r->value, e))
+    else if (!apply_position(o, &k, r, e))
         return false;
     g = map_get(&o->groups, k.group);
     if (g && g->positions.n == 0 && !g->meta)
@@ -122,18 +133,50 @@ static bool apply(struct offsets *o, const struct record *r, struct err *e)
     return true;
 }
 
-static bool apply_batches(struct offsets *o, struct str batches, int64_t *next, struct err *e)
+static bool apply_pending(void *o, const struct record *r, struct err *e)
+{
+    return apply(o, r, e);
+}
+
+static bool end_txn(struct offsets *o, int32_t partition, int64_t producer_id, bool commit, struct err *e)
+{
+    struct pending_apply fn = {apply_pending, o};
+
+    return pending_end(&o->pending, partition, producer_id, commit ? &fn : NULL, e);
+}
+
+/* Bytes of one partition; shift: what is to be added to the offsets in them. */
+struct piece {
+    struct str batches;
+    int32_t partition;
+    int64_t shift;
+};
+
+static bool apply_one(struct offsets *o, const struct piece *p, const struct batch_reader *r,
+                      const struct record *rec, struct err *e)
+{
+    if (rec->control)
+        return rec->key.n < 4 ||
+               end_txn(o, p->partition, r->head.producer_id, be_get16(rec->key.p + 2) == 1, e);
+    if ((r->head.attributes & BATCH_TRANSACTIONAL) == 0)
+        return apply(o, rec, e);
+    pending_add(&o->pending, p->partition, r->head.producer_id, rec);
+    return true;
+}
+
+static bool apply_batches(struct offsets *o, const struct piece *p, int64_t *next, struct err *e)
 {
     struct arena a = {0};
     struct batch_reader r;
     struct record rec;
     bool ok = true;
 
-    batch_open(&r, &a, batches);
+    batch_open(&r, &a, p->batches);
     mutex_lock(&o->lock);
     while (ok && batch_next(&r, &rec)) {
         *next = rec.offset + 1;
-        ok = rec.control || apply(o, &rec, e);
+        rec.offset += p->shift;
+        ok = apply_one(o, p, &r, &rec, e);
     }
     mutex_unlock(&o->lock);
     ok = ok && batch_ok(&r, e);
@@ -171,7 +214,7 @@ static bool replay(struct offsets *o, int32_t partition, struct err *e)
         int64_t next = at;
 
         ok = log_fetch(o->log, STR(OFFSETS_TOPIC), partition, at, REPLAY_BYTES, &b, e) &&
-             apply_batches(o, buf_view(&b), &next, e);
+             apply_batches(o, &(struct piece){buf_view(&b), partition, 0}, &next, e);
         next = after_batches(buf_view(&b), next);
         if (ok && next <= at)
             ok = err_set(e, ERR_CORRUPT, "nothing is readable at offset %lld", (long long)at);
@@ -225,6 +268,7 @@ void offsets_close(struct offsets *o)
     for (struct map_it it = {0}; map_next(&o->groups, &it);)
         group_free(it.value);
     map_fini(&o->groups);
+    pending_fini(&o->pending);
     mutex_fini(&o->lock);
     mem_free(o);
 }
@@ -281,10 +325,11 @@ static void commit_add(struct commit *c, const struct offset_key *k)
 static void commit_done(void *arg, bool ok, const struct err *why)
 {
     struct commit *c = arg;
+    struct piece piece = {c->part.batches, c->part.partition, c->part.base_offset};
     struct err e = {0};
     int64_t next;
 
-    if (ok && !apply_batches(c->o, c->part.batches, &next, &e)) {
+    if (ok && !apply_batches(c->o, &piece, &next, &e)) {
         ok = false;
         why = &e;
     }
@@ -310,23 +355,66 @@ static void commit_send(struct commit *c, offsets_done_fn *done, void *arg)
     commit_free(c);
 }
 
-void offsets_commit_async(struct offsets *o, struct str group, const struct offset_at *at, size_t count,
-                          offsets_done_fn *done, void *arg)
+static void add_positions(struct commit *c, struct str group, const struct offset_at *at, size_t count)
 {
-    struct commit *c = commit_new(o, group);
-
     for (size_t i = 0; i < count; i++) {
         struct offset_at one = at[i];
 
         if (one.commit_ms == 0)
-            one.commit_ms = now_ms(o);
+            one.commit_ms = now_ms(c->o);
         offset_value_write(&c->value, &one);
         commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_POSITION,
                                            .group = group,
                                            .topic = one.topic,
                                            .partition = one.partition});
     }
+}
+
+void offsets_commit_async(struct offsets *o, struct str group, const struct offset_at *at, size_t count,
+                          offsets_done_fn *done, void *arg)
+{
+    struct commit *c = commit_new(o, group);
+
+    add_positions(c, group, at, count);
     commit_send(c, done, arg);
+}
+
+void offsets_commit_txn_async(struct offsets *o, struct str group, const struct offsets_producer *p,
+                              const struct offset_at *at, size_t count, offsets_done_fn *done, void *arg)
+{
+    struct commit *c = commit_new(o, group);
+
+    c->w.producer_id = p->id;
+    c->w.producer_epoch = p->epoch;
+    c->w.attributes = BATCH_TRANSACTIONAL;
+    add_positions(c, group, at, count);
+    commit_send(c, done, arg);
+}
+
+void offsets_end_txn(struct offsets *o, int32_t partition, int64_t producer_id, bool commit)
+{
+    struct err e;
+    bool ok;
+
+    mutex_lock(&o->lock);
+    ok = end_txn(o, partition, producer_id, commit, &e);
+    mutex_unlock(&o->lock);
+    assert(ok); // its records were written by this program
+}
+
+bool offsets_is_pending(struct offsets *o, struct str group, struct str topic, int32_t partition)
+{
+    bool is;
+
+    mutex_lock(&o->lock);
+    is = o->pending.n > 0 && pending_has(&o->pending, group, topic, partition);
+    mutex_unlock(&o->lock);
+    return is;
+}
+
+int32_t offsets_partition(const struct offsets *o, struct str group)
+{
+    return group_partition(group, o->partitions);
 }
 
 void offsets_put_meta_async(struct offsets *o, struct str group, const struct group_meta *m,

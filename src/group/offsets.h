@@ -48,6 +48,7 @@ struct offset_at {
     struct str metadata;  // the client's own words, may be empty
     int64_t commit_ms;    // when it was committed; 0 in a commit: now
     int64_t expire_ms;    // when it may be forgotten, if the client said so; not above 0: by the retention
+    int64_t _record;      // offset of its record in the topic
 };
 
 typedef void offsets_done_fn(void *arg, bool ok, const struct err *e);
@@ -62,6 +63,24 @@ void offsets_commit_async(struct offsets *o, struct str group, const struct offs
 /* The same, waiting. Not on a loop's thread. */
 bool offsets_commit(struct offsets *o, struct str group, const struct offset_at *at, size_t count,
                     struct err *e) MUST_CHECK;
+
+/*
+ * Positions that are part of a transaction (KIP-98): durable, but in force only when the producer's commit marker has been appended to
+ * the group's partition, which ends them: whoever appended it says so with offsets_end_txn(), on the committer's thread. A
+ * position that was committed after them stays.
+ */
+struct offsets_producer {
+    int64_t id;
+    int16_t epoch;
+};
+void offsets_commit_txn_async(struct offsets *o, struct str group, const struct offsets_producer *p,
+                              const struct offset_at *at, size_t count, offsets_done_fn *done, void *arg);
+void offsets_end_txn(struct offsets *o, int32_t partition, int64_t producer_id, bool commit);
+/* Whether an open transaction has a position there (KIP-447: UNSTABLE_OFFSET_COMMIT). */
+bool offsets_is_pending(struct offsets *o, struct str group, struct str topic, int32_t partition);
+int32_t offsets_partition(const struct offsets *o, struct str group); // of OFFSETS_TOPIC
+/* Where Kafka keeps what has a name among n partitions: Java's hashCode of it in UTF-16, made positive, modulo. */
+int32_t group_partition(struct str name, int32_t partitions);
 
 /* False when the group has no position there. */
 bool offsets_get(struct offsets *o, struct str group, struct str topic, int32_t partition, struct arena *a,

@@ -29,14 +29,13 @@ static size_t java_length(struct str s)
     return n;
 }
 
-static int16_t check_position(struct kafka_req *q, struct str topic,
-                              const struct k_offset_commit_req_partition *in)
+int16_t kafka_check_position(struct kafka_req *q, struct str topic, int32_t partition, struct str metadata)
 {
     struct log_range range;
 
-    if (!log_range(q->k->log, topic, in->partition, &range))
+    if (!log_range(q->k->log, topic, partition, &range))
         return K_UNKNOWN_TOPIC_OR_PARTITION;
-    return java_length(in->metadata) > OFFSETS_METADATA_MAX ? K_OFFSET_METADATA_TOO_LARGE : K_NONE;
+    return java_length(metadata) > OFFSETS_METADATA_MAX ? K_OFFSET_METADATA_TOO_LARGE : K_NONE;
 }
 
 static struct commit *plan(struct kafka_req *q, const struct k_offset_commit_req *req, int16_t error)
@@ -66,7 +65,8 @@ static struct commit *plan(struct kafka_req *q, const struct k_offset_commit_req
             const struct k_offset_commit_req_partition *p = &from->partitions[j];
 
             to->partitions[j].partition = p->partition;
-            to->partitions[j].error = error != K_NONE ? error : check_position(q, from->name, p);
+            to->partitions[j].error =
+                error != K_NONE ? error : kafka_check_position(q, from->name, p->partition, p->metadata);
             if (to->partitions[j].error != K_NONE)
                 continue;
             c->told[c->count] = &to->partitions[j];
@@ -133,6 +133,18 @@ static struct k_offset_fetch_res_partition position(const struct offset_at *at, 
                                                  .metadata = at->metadata};
 }
 
+/* With require_stable, a position that an open transaction is about to change is not told (KIP-447). */
+static void check_stable(struct kafka_req *q, struct str group, struct str topic,
+                         struct k_offset_fetch_res_partition *p)
+{
+    const struct k_offset_fetch_req *req = q->in;
+
+    if (!req->require_stable || !offsets_is_pending(q->k->offsets, group, topic, p->partition))
+        return;
+    *p = position(NULL, p->partition);
+    p->error = K_UNSTABLE_OFFSET_COMMIT;
+}
+
 static struct positions positions_asked(struct kafka_req *q, struct str group,
                                         const struct k_offset_fetch_req_topic *in, int32_t n)
 {
@@ -149,6 +161,7 @@ static struct positions positions_asked(struct kafka_req *q, struct str group,
             bool found = offsets_get(q->k->offsets, group, t->name, in[i].partitions[j], &q->arena, &at);
 
             t->partitions[j] = position(found ? &at : NULL, in[i].partitions[j]);
+            check_stable(q, group, t->name, &t->partitions[j]);
         }
     }
     return p;
@@ -170,7 +183,8 @@ static struct positions positions_all(struct kafka_req *q, struct str group)
             t->name = at[i].topic;
             t->partitions = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_partition, n - i);
         }
-        t->partitions[t->partitions_n++] = position(&at[i], at[i].partition);
+        t->partitions[t->partitions_n] = position(&at[i], at[i].partition);
+        check_stable(q, group, t->name, &t->partitions[t->partitions_n++]);
     }
     return p;
 }
@@ -181,7 +195,6 @@ static struct positions positions_of(struct kafka_req *q, struct str group,
     return n < 0 ? positions_all(q, group) : positions_asked(q, group, in, n);
 }
 
-/* There are no transactions, so every position is stable (require_stable). */
 void kafka_offset_fetch(struct kafka_req *q, const void *in)
 {
     const struct k_offset_fetch_req *req = in;

@@ -347,12 +347,11 @@ static struct k_find_coordinator_res_one coordinator_of(struct kafka_req *q, int
     struct k_find_coordinator_res_one one = {
         .key = key, .node_id = KAFKA_NODE_ID, .host = str_of(q->k->host), .port = q->k->port};
 
-    if (type == KEY_GROUP)
+    if (type == KEY_GROUP || type == KEY_TRANSACTION)
         return one;
     one = (struct k_find_coordinator_res_one){.key = key, .node_id = -1, .port = -1};
-    one.error = type == KEY_TRANSACTION ? K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED : K_INVALID_REQUEST;
-    one.error_message = type == KEY_TRANSACTION ? STR("transactions are not supported")
-                                                : STR("there are coordinators of groups only");
+    one.error = K_INVALID_REQUEST;
+    one.error_message = STR("there are coordinators of groups and of transactions only");
     return one;
 }
 

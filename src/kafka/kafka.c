@@ -53,6 +53,10 @@ bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, s
             "kafka listens on %s, which no client can connect to: set the host that clients are told", told);
     k = kafka_new(o, told);
     kafka_groups_start(k);
+    if (!kafka_txns_start(k, e)) {
+        kafka_stop(k);
+        return err_wrap(e, "kafka");
+    }
     k->port = o->advertised_port > 0 ? o->advertised_port : o->port;
     if (!net_listen(o->net,
                     &(struct net_listen){
@@ -72,7 +76,9 @@ void kafka_stop(struct kafka *k)
 {
     if (!k)
         return;
+    kafka_txns_stop(k);
     kafka_groups_stop(k);
+    kafka_txns_free(k);
     kafka_free(k);
 }
 

@@ -1,9 +1,8 @@
 /*
  * kafka: the door for Kafka clients.
  *
- * Speaks the Kafka protocol on the log: topics, produce (idempotent too), fetch, consumer groups and committed offsets, and the
- * parts of administration that clients expect. What it speaks is the table api.def; ApiVersions tells exactly that. Transactions are
- * not spoken yet: a transactional id is refused.
+ * Speaks the Kafka protocol on the log: topics, produce (idempotent and in transactions), fetch, consumer groups and committed offsets, and the
+ * parts of administration that clients expect. What it speaks is the table api.def; ApiVersions tells exactly that.
  *
  *     kafka_start(&(struct kafka_options){.os = os, .net = net, .log = log, .offsets = offsets,
  *                                         .host = "127.0.0.1", .port = 9092, .auto_create = true}, &k, &port, e)
@@ -17,7 +16,7 @@
  * topics.c (create, delete, add partitions), configs.c (settings; config.c), admin.c (what consoles ask besides), commits.c
  * (offsets of groups), groups.c (members), groupadmin.c, and the rest in api.c. A handler
  * answers with kafka_reply(), at once or later and then from any thread. The coordinator (group.c, member.c) is a state
- * machine without I/O that lives on one loop.
+ * machine without I/O that lives on one loop; so is that of transactions (txn.c, with txns.c between it and the log, txnapi.c and txnadmin.c).
  *
  * Threads: a request belongs to its connection's loop; groups belong to loop 0. kafka_start and kafka_stop on no loop's thread.
  */

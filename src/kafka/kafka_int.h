@@ -39,6 +39,7 @@ enum kafka_error {
     K_UNKNOWN_MEMBER_ID = 25,
     K_INVALID_SESSION_TIMEOUT = 26,
     K_REBALANCE_IN_PROGRESS = 27,
+    K_TOPIC_AUTHORIZATION_FAILED = 29,
     K_INVALID_TIMESTAMP = 32,
     K_UNSUPPORTED_VERSION = 35,
     K_TOPIC_ALREADY_EXISTS = 36,
@@ -51,8 +52,13 @@ enum kafka_error {
     K_POLICY_VIOLATION = 44,
     K_OUT_OF_ORDER_SEQUENCE_NUMBER = 45,
     K_INVALID_PRODUCER_EPOCH = 47,
+    K_INVALID_TXN_STATE = 48,
+    K_INVALID_PRODUCER_ID_MAPPING = 49,
+    K_INVALID_TRANSACTION_TIMEOUT = 50,
+    K_CONCURRENT_TRANSACTIONS = 51,
     K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
     K_SECURITY_DISABLED = 54,
+    K_OPERATION_NOT_ATTEMPTED = 55,
     K_KAFKA_STORAGE_ERROR = 56,
     K_NON_EMPTY_GROUP = 68,
     K_GROUP_ID_NOT_FOUND = 69,
@@ -66,7 +72,10 @@ enum kafka_error {
     K_ELECTION_NOT_NEEDED = 84,
     K_GROUP_SUBSCRIBED_TO_TOPIC = 86,
     K_INVALID_RECORD = 87,
+    K_UNSTABLE_OFFSET_COMMIT = 88,
+    K_PRODUCER_FENCED = 90,
     K_UNKNOWN_TOPIC_ID = 100,
+    K_TRANSACTIONAL_ID_NOT_FOUND = 105,
 };
 
 struct kafka {
@@ -86,8 +95,9 @@ struct kafka {
     struct loop *home; // groups and their timer belong to it
     struct coord *coord;
     struct timer *group_timer, *sweep_timer;
-    int64_t group_due_ms; // what the timer is set to
-    bool groups_closed;   // on the home loop
+    int64_t group_due_ms;    // what the timer is set to
+    bool groups_closed;      // on the home loop
+    struct kafka_txns *txns; // transactions, on the home loop too
 
     struct mutex lock; // over the rest
     struct cond idle;
@@ -179,5 +189,18 @@ void kafka_groups_stop(struct kafka *k);  // answers all who wait; waits until r
 bool kafka_group_is_known(struct kafka *k, struct str group);
 /* fn(q) on the loop that groups belong to. */
 void kafka_go_home(struct kafka_req *q, void (*fn)(void *q));
+/* ---- txns.c ---- */
+
+#define TXN_TOPIC "__transaction_state"
+
+bool kafka_txns_start(struct kafka *k, struct err *e) MUST_CHECK; // loads what was stored
+void kafka_txns_stop(struct kafka *k);                            // before kafka_groups_stop()
+void kafka_txns_free(struct kafka *k);                            // after it
+
+/* ---- commits.c ---- */
+
+/* Whether a position may be committed there. */
+int16_t kafka_check_position(struct kafka_req *q, struct str topic, int32_t partition, struct str metadata);
+
 /* For what is under way without a request: kafka_groups_stop() waits for it. */
 void kafka_busy(struct kafka *k, int by);

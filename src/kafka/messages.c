@@ -19,6 +19,7 @@
 #define ROW_STRS(T, name, x)    .at_n = offsetof(struct k_##T, name##_n)
 #define ROW_STRS_N(T, name, x)  ROW_STRS(T, name, x)
 #define ROW_INTS(T, name, x)    .at_n = offsetof(struct k_##T, name##_n)
+#define ROW_LONGS(T, name, x)   ROW_INTS(T, name, x)
 
 #define ROW(T, kind, name, first, last, x) \
     {#name, WIRE_##kind, first, last, offsetof(struct k_##T, name), ROW_##kind(T, name, x)},
@@ -29,3 +30,4 @@
                                          .count = sizeof T##_fields / sizeof T##_fields[0], \
                                          .size = sizeof(struct k_##T)};
 K_STRUCTS(TABLE)
+K_TXN_STRUCTS(TABLE)

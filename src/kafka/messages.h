@@ -8,6 +8,7 @@
 
 #include "kafka/admin.def"
 #include "kafka/messages.def"
+#include "kafka/messages_txn.def"
 #include "kafka/wire.h"
 
 #define K_DECL_BOOL(name, x)    bool name;
@@ -31,6 +32,9 @@
 #define K_DECL_INTS(name, x) \
     int32_t *name;           \
     int32_t name##_n;
+#define K_DECL_LONGS(name, x) \
+    int64_t *name;            \
+    int32_t name##_n;
 
 #define K_FIELD(T, kind, name, first, last, x) K_DECL_##kind(name, x)
 #define K_STRUCT(T, FIELDS) \
@@ -39,5 +43,6 @@
     };                      \
     extern const struct wire_msg k_##T##_msg;
 K_STRUCTS(K_STRUCT)
+K_TXN_STRUCTS(K_STRUCT)
 #undef K_FIELD
 #undef K_STRUCT

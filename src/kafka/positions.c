@@ -70,6 +70,7 @@ static int16_t at_max_time(struct kafka_req *q, struct str topic, int32_t partit
 static int16_t find_place(struct kafka_req *q, struct str topic,
                           const struct k_list_offsets_req_partition *in, struct place *out)
 {
+    const struct k_list_offsets_req *req = q->in;
     struct log_range range;
     int16_t error = kafka_check_epoch(in->leader_epoch);
 
@@ -79,7 +80,7 @@ static int16_t find_place(struct kafka_req *q, struct str topic,
         return error;
     switch (in->timestamp_ms) {
     case LATEST:
-        out->offset = range.end;
+        out->offset = req->isolation_level == 1 ? range.stable : range.end;
         return K_NONE;
     case EARLIEST:
     case EARLIEST_LOCAL:

@@ -1,7 +1,7 @@
 #include "base/mem.h"
 #include "group/offsets.h"
 #include "kafka/accept.h"
-#include "kafka/kafka_int.h"
+#include "kafka/txns.h"
 #include "log/batch.h"
 #include "obs/obs.h"
 
@@ -25,15 +25,20 @@ static void refuse(struct kafka_req *q, struct k_produce_res_partition *res, int
 
 /* ---- what may be kept ---- */
 
+static struct str transactional_id(const struct kafka_req *q)
+{
+    return ((const struct k_produce_req *)q->in)->transactional_id;
+}
+
 /* What a broker asks of a batch before it keeps it; K_NONE when it may be kept. */
 static int16_t check_batch(struct kafka_req *q, const struct log_topic *t, struct str bytes,
                            struct accepted *out, struct err *e)
 {
     struct batch_header h;
 
-    if (batch_header(bytes, &h) && (h.attributes & BATCH_TRANSACTIONAL)) {
+    if (batch_header(bytes, &h) && (h.attributes & BATCH_TRANSACTIONAL) && !transactional_id(q).p) {
         *out = (struct accepted){.bad = -1};
-        err_set(e, ERR_UNSUPPORTED, "transactions are not supported");
+        err_set(e, ERR_INVALID, "a transactional batch in a request without a transactional id");
         return K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     }
     return kafka_accept(q, t, bytes, out, e);
@@ -127,8 +132,8 @@ static void take_partition(struct produce *p, const struct k_produce_req_partiti
     res->append_time_ms = res->start_offset = -1;
     if (!t || in->partition < 0 || in->partition >= t->partitions) {
         refuse(p->q, res, K_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic or partition");
-    } else if (str_is(name, OFFSETS_TOPIC)) {
-        refuse(p->q, res, K_INVALID_TOPIC, "only the group coordinator writes " OFFSETS_TOPIC);
+    } else if (str_is(name, OFFSETS_TOPIC) || str_is(name, TXN_TOPIC)) {
+        refuse(p->q, res, K_INVALID_TOPIC, "only the coordinators write " OFFSETS_TOPIC " and " TXN_TOPIC);
     } else if ((error = check_batch(p->q, t, in->records.bytes, &batch, &e)) != K_NONE) {
         refuse(p->q, res, error, e.msg);
         if (batch.bad >= 0)
@@ -182,6 +187,56 @@ static void refuse_all(struct kafka_req *q, const struct k_produce_req *in, int1
     answer(p);
 }
 
+static void append(struct produce *p)
+{
+    if (p->count == 0) {
+        answer(p);
+        return;
+    }
+    add_bytes(p->q->k, p->bytes);
+    log_append_some_async(p->q->k->log, p->parts, p->count, on_appended, p);
+}
+
+/* ---- in a transaction ---- */
+
+static const char *txn_text(int16_t error)
+{
+    return error == K_INVALID_TXN_STATE        ? "the partition was not added to an open transaction"
+           : error == K_INVALID_PRODUCER_EPOCH ? "a newer instance has the transactional id"
+                                               : "the transactional id is not this producer's";
+}
+
+/* On the home loop: what is allowed is in the log's queue before the transaction can end (KIP-890 has why that matters). */
+static void append_home(void *arg)
+{
+    struct kafka_req *q = arg;
+    struct produce *p = q->parked;
+    size_t all = p->count;
+
+    p->count = 0;
+    for (size_t i = 0; i < all; i++) {
+        struct log_part_write *w = &p->parts[i];
+        struct txn_who who = {.id = transactional_id(q)};
+        struct batch_header h;
+        int16_t error = K_NONE;
+
+        if (batch_header(w->batches, &h) && (h.attributes & BATCH_TRANSACTIONAL)) {
+            who.producer_id = h.producer_id;
+            who.epoch = h.producer_epoch;
+            error = txns_may_write(kafka_txns(q->k), &who, w->topic, w->partition);
+        }
+        if (error != K_NONE) {
+            refuse(q, p->told[i], error, txn_text(error));
+            p->bytes -= (int64_t)w->batches.n;
+            p->failed = true;
+            continue;
+        }
+        p->told[p->count] = p->told[i];
+        p->parts[p->count++] = *w;
+    }
+    append(p);
+}
+
 /*
  * acks=1 and acks=all are the same here: there is one copy, and it is on disk before the answer. acks=0 is written just
  * so, only nobody is told. A partition that is refused does not hold up the others.
@@ -191,19 +246,14 @@ void kafka_produce(struct kafka_req *q, const void *in)
     const struct k_produce_req *req = in;
     struct produce *p;
 
-    if (req->transactional_id.p) {
-        refuse_all(q, req, K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactions are not supported");
-        return;
-    }
     if (req->acks < -1 || req->acks > 1) {
         refuse_all(q, req, K_INVALID_REQUIRED_ACKS, "acks is 0, 1 or all");
         return;
     }
     p = plan(q, req);
-    if (p->count == 0) {
-        answer(p);
-        return;
-    }
-    add_bytes(q->k, p->bytes);
-    log_append_some_async(q->k->log, p->parts, p->count, on_appended, p);
+    q->parked = p;
+    if (req->transactional_id.p)
+        kafka_go_home(q, append_home);
+    else
+        append(p);
 }

@@ -25,9 +25,10 @@ static bool has(const struct wire_field *f, int version)
 static size_t least(const struct wire_msg *m, int version, bool flexible)
 {
     static const uint8_t fixed[] = {
-        [WIRE_BOOL] = 1,   [WIRE_I8] = 1,   [WIRE_I16] = 2,    [WIRE_I32] = 4,     [WIRE_I64] = 8,
-        [WIRE_UUID] = 16,  [WIRE_STR] = 2,  [WIRE_BYTES] = 4,  [WIRE_RECORDS] = 4, [WIRE_LIST] = 4,
-        [WIRE_LIST_N] = 4, [WIRE_STRS] = 4, [WIRE_STRS_N] = 4, [WIRE_INTS] = 4,    [WIRE_ONE_N] = 1};
+        [WIRE_BOOL] = 1,    [WIRE_I8] = 1,    [WIRE_I16] = 2,    [WIRE_I32] = 4,
+        [WIRE_I64] = 8,     [WIRE_UUID] = 16, [WIRE_STR] = 2,    [WIRE_BYTES] = 4,
+        [WIRE_RECORDS] = 4, [WIRE_LIST] = 4,  [WIRE_LIST_N] = 4, [WIRE_STRS] = 4,
+        [WIRE_STRS_N] = 4,  [WIRE_INTS] = 4,  [WIRE_LONGS] = 4,  [WIRE_ONE_N] = 1};
     size_t n = flexible ? 1 : 0;
 
     for (size_t i = 0; i < m->count; i++)
@@ -82,15 +83,30 @@ static void *take_list(struct reader *w, int64_t n, size_t each, size_t size)
 
 static void read_struct(struct reader *w, const struct wire_msg *m, char *out);
 
+/* Of one element here. */
+static size_t element_size(const struct wire_field *f)
+{
+    return f->of                   ? f->of->size
+           : f->kind == WIRE_INTS  ? sizeof(int32_t)
+           : f->kind == WIRE_LONGS ? sizeof(int64_t)
+                                   : sizeof(struct str);
+}
+
+/* The fewest bytes of one element on the wire. */
+static size_t element_least(const struct reader *w, const struct wire_field *f)
+{
+    return f->of                   ? least(f->of, w->version, w->flexible)
+           : f->kind == WIRE_INTS  ? 4
+           : f->kind == WIRE_LONGS ? 8
+           : w->flexible           ? 1
+                                   : 2;
+}
+
 static void read_list(struct reader *w, const struct wire_field *f, char *out)
 {
     int64_t n = read_length(w, false);
     bool null_ok = f->kind == WIRE_LIST_N || f->kind == WIRE_STRS_N;
-    size_t size = f->of ? f->of->size : f->kind == WIRE_INTS ? sizeof(int32_t) : sizeof(struct str);
-    size_t each = f->of                  ? least(f->of, w->version, w->flexible)
-                  : f->kind == WIRE_INTS ? 4
-                  : w->flexible          ? 1
-                                         : 2;
+    size_t size = element_size(f), each = element_least(w, f);
     void *list = NULL;
     int32_t count = -1;
 
@@ -103,6 +119,8 @@ static void read_list(struct reader *w, const struct wire_field *f, char *out)
             read_struct(w, f->of, (char *)list + (size_t)i * size);
         else if (f->kind == WIRE_INTS)
             ((int32_t *)list)[i] = rd_i32(&w->r);
+        else if (f->kind == WIRE_LONGS)
+            ((int64_t *)list)[i] = rd_i64(&w->r);
         else
             ((struct str *)list)[i] = read_str(w, true, false);
     }
@@ -186,6 +204,7 @@ static void read_field(struct reader *w, const struct wire_field *f, char *out)
     case WIRE_STRS:
     case WIRE_STRS_N:
     case WIRE_INTS:
+    case WIRE_LONGS:
         read_list(w, f, out);
         break;
     case WIRE_ONE_N:
@@ -303,6 +322,8 @@ static void write_list(struct writer *w, const struct wire_field *f, const char 
             write_struct(w, f->of, list + (size_t)i * f->of->size);
         else if (f->kind == WIRE_INTS)
             buf_i32(&w->out->buf, ((const int32_t *)(const void *)list)[i]);
+        else if (f->kind == WIRE_LONGS)
+            buf_i64(&w->out->buf, ((const int64_t *)(const void *)list)[i]);
         else
             write_str(w, ((const struct str *)(const void *)list)[i], true, false);
     }

@@ -35,6 +35,7 @@ enum wire_kind {
     WIRE_STRS,   // of strings
     WIRE_STRS_N, // of strings, or null
     WIRE_INTS,   // of 32-bit integers
+    WIRE_LONGS,  // of 64-bit integers
     WIRE_ONE_N   // a struct, or null: a list of one to the program
 };
 

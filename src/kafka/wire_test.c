@@ -44,7 +44,10 @@ static void fill_list(struct arena *a, const struct wire_field *f, int version, 
 {
     bool null_ok = f->kind == WIRE_LIST_N || f->kind == WIRE_STRS_N || f->kind == WIRE_ONE_N;
     int32_t n = null_ok && any(3) == 0 ? -1 : f->kind == WIRE_ONE_N ? 1 : (int32_t)any(4);
-    size_t size = f->of ? f->of->size : f->kind == WIRE_INTS ? sizeof(int32_t) : sizeof(struct str);
+    size_t size = f->of                   ? f->of->size
+                  : f->kind == WIRE_INTS  ? sizeof(int32_t)
+                  : f->kind == WIRE_LONGS ? sizeof(int64_t)
+                                          : sizeof(struct str);
     char *list = arena_alloc(a, size * 4);
 
     for (int32_t i = 0; i < n; i++) {
@@ -52,6 +55,8 @@ static void fill_list(struct arena *a, const struct wire_field *f, int version, 
             fill(a, f->of, version, list + size * (size_t)i);
         else if (f->kind == WIRE_INTS)
             ((int32_t *)(void *)list)[i] = (int32_t)any(1u << 24);
+        else if (f->kind == WIRE_LONGS)
+            ((int64_t *)(void *)list)[i] = (int64_t)any(1u << 24) << 30;
         else
             ((struct str *)(void *)list)[i] = any_str(a, false);
     }
