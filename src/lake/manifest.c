@@ -326,8 +326,9 @@ static void get_file(const struct avro *s, struct ice_file *f, struct arena *a, 
         rd_fail(r, "a data_file without path, or with counts below zero");
 }
 
-static void get_entry(const struct avro *s, struct ice_entry *out, struct arena *a, struct rd *r)
+static void get_entry(const struct avro *s, void *row, struct arena *a, struct rd *r)
 {
+    struct ice_entry *out = row;
     *out = (struct ice_entry){.snapshot_id = -1, .sequence = -1, .file_sequence = -1};
     for (size_t i = 0; i < s->count && rd_ok(r); i++) {
         const struct avro *type = s->fields[i].type;
@@ -355,8 +356,9 @@ static void get_entry(const struct avro *s, struct ice_entry *out, struct arena 
         rd_fail(r, "an entry without status or data_file");
 }
 
-static void get_manifest(const struct avro *s, struct ice_manifest *m, struct arena *a, struct rd *r)
+static void get_manifest(const struct avro *s, void *row, struct arena *a, struct rd *r)
 {
+    struct ice_manifest *m = row;
     int64_t v[20] = {0};
     *m = (struct ice_manifest){0};
     for (size_t i = 0; i < s->count && rd_ok(r); i++) {
@@ -419,54 +421,60 @@ static bool container_block(struct container *c, int64_t *count, struct rd *r, b
     return *ok;
 }
 
+typedef void get_row_fn(const struct avro *schema, void *row, struct arena *a, struct rd *r);
+
+struct rows {
+    void *p;
+    size_t n;
+};
+
+/* All rows of a file, `row_bytes` each, in a. `row`: what to call one in an error. */
+static bool container_rows(struct str bytes, struct arena *a, get_row_fn *get, size_t row_bytes,
+                           const char *row, struct rows *out, struct err *e)
+{
+    struct container c;
+    struct rd r = {0};
+    uint8_t *list = NULL;
+    size_t n = 0, cap = 0;
+    int64_t in_block;
+    bool ok = container_open(&c, bytes, a, e);
+    while (ok && container_block(&c, &in_block, &r, &ok, e)) {
+        for (int64_t i = 0; i < in_block && rd_ok(&r); i++) {
+            list = mem_room(list, n, &cap, row_bytes);
+            get(c.schema, list + n++ * row_bytes, a, &r);
+        }
+        if (!rd_ok(&r))
+            ok = err_set(e, ERR_CORRUPT, "%s %zu: %s", row, n, rd_why(&r));
+    }
+    out->p = ok ? arena_copy(a, list ? (void *)list : "", n * row_bytes) : NULL;
+    out->n = ok ? n : 0;
+    mem_free(list);
+    return ok;
+}
+
 bool manifest_read(const struct ice_manifest *m, struct str bytes, struct arena *a,
                    struct ice_entry **entries, size_t *count, struct err *e)
 {
-    struct container c;
-    struct ice_entry *list = NULL;
-    size_t n = 0, cap = 0;
-    struct rd r = {0};
-    int64_t rows;
-    bool ok = container_open(&c, bytes, a, e);
-    while (ok && container_block(&c, &rows, &r, &ok, e)) {
-        for (int64_t i = 0; i < rows && rd_ok(&r); i++) {
-            MEM_PUSH_ROOM(list, n, cap);
-            get_entry(c.schema, &list[n++], a, &r);
-        }
-        if (!rd_ok(&r))
-            ok = err_set(e, ERR_CORRUPT, "entry %zu: %s", n, rd_why(&r));
-    }
-    for (size_t i = 0; ok && i < n; i++) { // inheritance (specification, "Sequence Number Inheritance")
-        struct ice_entry *t = &list[i];
+    struct rows rows;
+    bool ok = container_rows(bytes, a, get_entry, sizeof(struct ice_entry), "entry", &rows, e);
+    *entries = rows.p;
+    *count = rows.n;
+    for (size_t i = 0; i < rows.n; i++) { // inheritance (specification, "Sequence Number Inheritance")
+        struct ice_entry *t = &(*entries)[i];
         t->snapshot_id = t->snapshot_id < 0 ? m->added_snapshot : t->snapshot_id;
         t->sequence = t->sequence < 0 ? m->sequence : t->sequence;
         t->file_sequence = t->file_sequence < 0 ? m->sequence : t->file_sequence;
     }
-    *entries = ok ? arena_copy(a, list ? (void *)list : "", n * sizeof(*list)) : NULL;
-    *count = ok ? n : 0;
-    mem_free(list);
     return ok ? true : err_wrap(e, "manifest %.*s", STR_ARG(m->path));
 }
 
 bool manifest_list_read(struct str bytes, struct arena *a, struct ice_manifest **out, size_t *count,
                         struct err *e)
 {
-    struct container c;
-    struct ice_manifest *list = NULL;
-    size_t n = 0, cap = 0;
-    struct rd r = {0};
-    int64_t rows;
-    bool ok = container_open(&c, bytes, a, e);
-    while (ok && container_block(&c, &rows, &r, &ok, e)) {
-        for (int64_t i = 0; i < rows && rd_ok(&r); i++) {
-            MEM_PUSH_ROOM(list, n, cap);
-            get_manifest(c.schema, &list[n++], a, &r);
-        }
-        if (!rd_ok(&r))
-            ok = err_set(e, ERR_CORRUPT, "manifest %zu of the list: %s", n, rd_why(&r));
-    }
-    *out = ok ? arena_copy(a, list ? (void *)list : "", n * sizeof(*list)) : NULL;
-    *count = ok ? n : 0;
-    mem_free(list);
+    struct rows rows;
+    bool ok =
+        container_rows(bytes, a, get_manifest, sizeof(struct ice_manifest), "manifest of the list", &rows, e);
+    *out = rows.p;
+    *count = rows.n;
     return ok;
 }
