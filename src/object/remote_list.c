@@ -59,34 +59,60 @@ int64_t remote_date(struct str s)
 
 /* ---- lists ---- */
 
+/* An element that closes, of a list whose elements are structs: takes its text into *one. True: *one is whole. */
+typedef bool list_element_fn(struct xml *x, void *one);
+
+struct list {
+    void *p; // in the arena
+    size_t n;
+};
+
+/* One answer as a list of structs of `size` bytes, which begin as zeros. */
+static bool ask_list(struct blobs *b, const struct remote_ask *q, list_element_fn *element, size_t size,
+                     struct arena *a, struct list *out, struct err *e)
+{
+    struct fetch_answer got;
+    uint8_t *all = NULL, *one = arena_alloc(a, size);
+    size_t cap = 0;
+    struct xml x;
+
+    *out = (struct list){0};
+    if (!remote_ask(remote_of(b), q, a, &got, e))
+        return false;
+    x = xml_from(a, got.body);
+    while (xml_next(&x)) {
+        if (x.kind == XML_OPEN || !element(&x, one))
+            continue;
+        all = mem_room(all, out->n, &cap, size);
+        memcpy(all + out->n++ * size, one, size);
+        memset(one, 0, size);
+    }
+    out->p = out->n > 0 ? arena_copy(a, all, out->n * size) : NULL;
+    mem_free(all);
+    return xml_ok(&x) || err_set(e, ERR_REMOTE, "the list is not whole XML");
+}
+
+static bool bucket_element(struct xml *x, void *one)
+{
+    struct object_bucket *bucket = one;
+
+    if (xml_at(x, "ListAllMyBucketsResult/Buckets/Bucket/Name"))
+        bucket->name = x->text;
+    else if (xml_at(x, "ListAllMyBucketsResult/Buckets/Bucket/CreationDate"))
+        bucket->created_us = iso_date(x->text);
+    return xml_at(x, "ListAllMyBucketsResult/Buckets/Bucket");
+}
+
 bool remote_bucket_list(struct blobs *b, struct arena *a, struct object_bucket **out, size_t *count,
                         struct err *e)
 {
     struct remote_ask q = {.method = "GET"};
-    struct object_bucket *list = NULL, one = {0};
-    struct fetch_answer got;
-    size_t n = 0, cap = 0;
-    struct xml x;
+    struct list list;
+    bool ok = ask_list(b, &q, bucket_element, sizeof(struct object_bucket), a, &list, e);
 
-    if (!remote_ask(remote_of(b), &q, a, &got, e))
-        return false;
-    x = xml_from(a, got.body);
-    while (xml_next(&x)) {
-        if (x.kind == XML_OPEN)
-            continue;
-        if (xml_at(&x, "ListAllMyBucketsResult/Buckets/Bucket/Name"))
-            one.name = x.text;
-        else if (xml_at(&x, "ListAllMyBucketsResult/Buckets/Bucket/CreationDate"))
-            one.created_us = iso_date(x.text);
-        else if (xml_at(&x, "ListAllMyBucketsResult/Buckets/Bucket")) {
-            MEM_PUSH_ROOM(list, n, cap);
-            list[n++] = one;
-        }
-    }
-    *out = n > 0 ? arena_copy(a, list, n * sizeof *list) : NULL;
-    *count = n;
-    mem_free(list);
-    return xml_ok(&x) || err_set(e, ERR_REMOTE, "the list of buckets is not whole XML");
+    *out = list.p;
+    *count = list.n;
+    return ok || err_wrap(e, "buckets");
 }
 
 /* The last of the keys that begin with a prefix comes before this. */
@@ -221,34 +247,27 @@ bool remote_upload_parts(struct blobs *b, const struct object_upload *u, struct 
     return ok;
 }
 
+static bool upload_element(struct xml *x, void *one)
+{
+    struct object_upload_info *upload = one;
+
+    if (xml_at(x, "ListMultipartUploadsResult/Upload/Key"))
+        upload->key = x->text;
+    else if (xml_at(x, "ListMultipartUploadsResult/Upload/UploadId"))
+        upload->id = x->text;
+    else if (xml_at(x, "ListMultipartUploadsResult/Upload/Initiated"))
+        upload->started_us = iso_date(x->text);
+    return xml_at(x, "ListMultipartUploadsResult/Upload");
+}
+
 bool remote_upload_list(struct blobs *b, struct str bucket, struct arena *a, struct object_upload_info **out,
                         size_t *count, struct err *e)
 {
     struct remote_ask q = {.method = "GET", .bucket = bucket, .query = "uploads="};
-    struct object_upload_info *list = NULL, one = {0};
-    struct fetch_answer got;
-    size_t n = 0, cap = 0;
-    struct xml x;
+    struct list list;
+    bool ok = ask_list(b, &q, upload_element, sizeof(struct object_upload_info), a, &list, e);
 
-    if (!remote_ask(remote_of(b), &q, a, &got, e))
-        return false;
-    x = xml_from(a, got.body);
-    while (xml_next(&x)) {
-        if (x.kind == XML_OPEN)
-            continue;
-        if (xml_at(&x, "ListMultipartUploadsResult/Upload/Key"))
-            one.key = x.text;
-        else if (xml_at(&x, "ListMultipartUploadsResult/Upload/UploadId"))
-            one.id = x.text;
-        else if (xml_at(&x, "ListMultipartUploadsResult/Upload/Initiated"))
-            one.started_us = iso_date(x.text);
-        else if (xml_at(&x, "ListMultipartUploadsResult/Upload")) {
-            MEM_PUSH_ROOM(list, n, cap);
-            list[n++] = one;
-        }
-    }
-    *out = n > 0 ? arena_copy(a, list, n * sizeof *list) : NULL;
-    *count = n;
-    mem_free(list);
-    return xml_ok(&x) || err_set(e, ERR_REMOTE, "the list of uploads is not whole XML");
+    *out = list.p;
+    *count = list.n;
+    return ok || err_wrap(e, "uploads of bucket %.*s", STR_ARG(bucket));
 }
