@@ -3,6 +3,7 @@
 #   make demo     installs, builds, shows it all  make asan tsan fuzz    the tests under sanitizers; fuzzing
 #   make test     installs, builds, every test    make bench             figures beside their limits
 #   make check    unit tests only                 make e2e               end-to-end tests only
+#   make interop  clients from PyPI
 B ?= build
 
 all: $(B)/dev
@@ -18,6 +19,9 @@ e2e: all
 	tools/test e2e
 install:
 	@tools/install
+
+interop: all
+	tools/interop
 
 lint: all $(B)/clang
 	tools/lint
@@ -46,4 +50,4 @@ $(B)/tsan:
 $(B)/fuzz:
 	CC=clang-14 meson setup $@ -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all demo test check e2e install lint fmt asan tsan fuzz bench clean
+.PHONY: all demo test check e2e interop install lint fmt asan tsan fuzz bench clean
