@@ -84,6 +84,16 @@ static bool load(struct fetch *f, struct log_piece *piece, struct wire_records *
     return ok;
 }
 
+/* Clients learn a code only; what is wrong with this disk is told to who runs the program. */
+static int16_t read_error(const struct err *e)
+{
+    static struct obs_repeat again;
+
+    if (e->kind == ERR_CORRUPT || e->kind == ERR_IO)
+        obs_repeated(&again, OBS_ERROR, "kafka", "records cannot be read: %s", e->msg);
+    return kafka_error_of(e);
+}
+
 /*
  * Records of one partition. At least one batch comes even when it is larger than what was asked for, but only in the first
  * partition that has any (KIP-74), so that a client always gets on and never gets much more than it wants.
@@ -103,19 +113,17 @@ static int16_t fill_records(struct fetch *f, struct str topic, const struct k_fe
     max = left > 0 ? (size_t)left : 1;
     if (!(committed_only(f) ? log_fetch_stable_piece : log_fetch_piece)(f->q->k->log, topic, in->partition,
                                                                         in->offset, max, &piece, &e))
-        return e.kind == ERR_NONE        ? K_NONE
-               : e.kind == ERR_NOT_FOUND ? K_OFFSET_OUT_OF_RANGE
-                                         : kafka_error_of(&e);
+        return e.kind == ERR_NONE ? K_NONE : e.kind == ERR_NOT_FOUND ? K_OFFSET_OUT_OF_RANGE : read_error(&e);
     if (f->bytes > 0 && piece.n > max) {
         os_close(f->q->k->os, piece.fd);
         return K_NONE;
     }
     if (committed_only(f) && !fill_aborted(f, topic, in, piece.next, out, &e)) {
         os_close(f->q->k->os, piece.fd);
-        return e.kind == ERR_NOT_FOUND ? K_OFFSET_OUT_OF_RANGE : kafka_error_of(&e);
+        return e.kind == ERR_NOT_FOUND ? K_OFFSET_OUT_OF_RANGE : read_error(&e);
     }
     if (!load(f, &piece, &out->records, &e))
-        return kafka_error_of(&e);
+        return read_error(&e);
     f->bytes += (int64_t)piece.n;
     return K_NONE;
 }

@@ -49,4 +49,4 @@ def test_a_changed_migration_is_refused_by_name(project):
     one.start(ready=False)
     status = one.process.wait(60)
     one.process = None
-    assert status == 1 and script.name in one.log_end()
+    assert status == 1 and f"{script.name} was changed after it ran" in one.log_end() and "undo the change" in one.log_end()
