@@ -19,7 +19,7 @@ FLOORS = [
     ["os", "conf", "obs"],
     ["net"],
     ["log", "object", "schema"],
-    ["engine", "group"],
+    ["engine", "group", "auth"],
     ["lake"],
     ["connect", "flow", "model", "work"],
     ["connect/postgres", "connect/s3", "connect/lake", "connect/jdbc"],

@@ -39,10 +39,21 @@ struct conf_list {
 
 enum { CONF_OFF = -1 };
 
+/* One of the section `users`. */
+struct conf_user {
+    const char *name;
+#define X(...)
+#define U(field, name, type, otherwise, least, most, unit, sentence) CONF_TYPE_##type field;
+#include "conf/settings.def"
+#undef X
+};
+
 struct settings {
 #define X(field, name, type, otherwise, least, most, unit, sentence) CONF_TYPE_##type field;
 #include "conf/settings.def"
 #undef X
+    struct conf_user *users; // in the order of the file
+    size_t user_count;
 };
 
 /* ---- environment ---- */

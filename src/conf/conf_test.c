@@ -146,6 +146,54 @@ TEST(nothing_open_listens_beyond_loopback)
     OK(parse("listen: {host: localhost}\n") && !conf_check(&s, &e));
 }
 
+TEST(users)
+{
+    struct buf b = buf_make(100000);
+
+    OK(parse(
+        "users:\n  alice:\n    password: pencil\n    super: true\n  svc.orders: {scram_sha_512: \"x\"}\n"));
+    OK(s.user_count == 2 && strcmp(s.users[0].name, "alice") == 0 &&
+       strcmp(s.users[0].password, "pencil") == 0);
+    OK(strcmp(s.users[0].super, "true") == 0 && strcmp(s.users[1].super, "false") == 0);
+    OK(strcmp(s.users[1].name, "svc.orders") == 0 && strcmp(s.users[1].scram_sha_512, "x") == 0);
+    OK(conf_check(&s, &e));
+    OK(conf_assign(&s, &a, STR("users.bob.password=x"), &e) && s.user_count == 3);
+    conf_json(&s, &b);
+    OK(strstr(buf_z(&b), "\"users\":[\"alice\",\"svc.orders\",\"bob\"]") != NULL &&
+       strstr(buf_z(&b), "pencil") == NULL);
+    buf_fini(&b);
+    OK(fails("users: {alice: {pasword: x}}\n",
+             "tarn.yaml:1:17: there is no setting users.alice.pasword, did you mean users.NAME.password"));
+    OK(fails("users: {alice: {super: maybe}}\n",
+             "tarn.yaml:1:24: users.alice.super is 'maybe', expected one of true, false"));
+    OK(fails("users: {alice: pencil}\n",
+             "tarn.yaml:1:16: users.alice is a section: its settings stand indented below it"));
+    OK(fails("users: [alice]\n", "tarn.yaml:1:8: users is a section: its settings stand indented below it"));
+    OK(fails("users: {alice: {password: x}, alice: {password: y}}\n",
+             "tarn.yaml:1:31: users.alice is given twice, first on line 1"));
+    OK(parse("users: {alice: {super: true}}\n") && !conf_check(&s, &e) &&
+       strstr(e.msg, "users.alice has no password") != NULL);
+    OK(parse("users: {alice: {password: x, scram_sha_256: y}}\n") && !conf_check(&s, &e));
+    OK(parse("kafka: {mechanisms: [GSSAPI]}\n") && !conf_check(&s, &e) &&
+       strstr(e.msg, "has 'GSSAPI', expected SCRAM") != NULL);
+}
+
+TEST(kafka_beyond_loopback_needs_tls_and_users)
+{
+    OK(parse("kafka: {tls_port: 9093}\n") && !conf_check(&s, &e) &&
+       strstr(e.msg, "set tls.cert and tls.key") != NULL);
+    OK(parse("kafka: {tls_port: 9093}\ntls: {cert: c, key: k}\n") && conf_check(&s, &e));
+    OK(parse("kafka: {tls_port: 9093, tls_host: 0.0.0.0}\ntls: {cert: c, key: k}\n"));
+    OK(!conf_check(&s, &e) && strstr(e.msg, "beyond loopback, and there are no users") != NULL);
+    OK(conf_assign(&s, &a, STR("users.alice.password=x"), &e) && conf_check(&s, &e));
+    OK(parse("kafka: {tls_port: 9093, tls_host: all}\ntls: {cert: c, key: k}\n") && !conf_check(&s, &e));
+    OK(parse("listen: {host: 0.0.0.0}\nconsole: {port: off}\ningest: {port: off}\nkafka: {tls_port: 9093}\n"
+             "registry: {port: off}\nconnect: {port: off}\ns3: {secret_key: mine}\ntls: {cert: c, key: k}\n"
+             "users: {alice: {password: x}}\n"));
+    OK(!conf_check(&s, &e) && strstr(e.msg, "kafka.port speaks without TLS") != NULL);
+    OK(conf_assign(&s, &a, STR("kafka.port=off"), &e) && conf_check(&s, &e));
+}
+
 TEST(every_setting_has_a_sentence)
 {
     for (size_t i = 0; i < conf_row_count; i++) {

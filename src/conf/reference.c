@@ -72,7 +72,7 @@ void conf_json(const struct settings *s, struct buf *b)
     for (size_t i = 0; i < conf_row_count; i++) {
         const struct setting *row = &conf_rows[i];
         const void *field = (const char *)s + row->at;
-        if (row->type == SETTING_SECRET)
+        if (row->type == SETTING_SECRET || row->of_user)
             continue;
         buf_fmt(b, "%s\"%s\":", sep, row->name);
         sep = ",";
@@ -85,5 +85,12 @@ void conf_json(const struct settings *s, struct buf *b)
         else
             buf_fmt(b, "%lld", (long long)*(const int64_t *)field);
     }
+    buf_fmt(b, "%s\"users\":[", sep);
+    for (size_t i = 0; i < s->user_count; i++) {
+        if (i > 0)
+            buf_u8(b, ',');
+        buf_json(b, str_of(s->users[i].name));
+    }
+    buf_u8(b, ']');
     buf_u8(b, '}');
 }

@@ -5,16 +5,28 @@
 
 const struct setting conf_rows[] = {
 #define X(field, name, type, otherwise, least, most, unit, sentence) \
-    {name, SETTING_##type, otherwise, least, most, unit, sentence, offsetof(struct settings, field)},
+    {name, SETTING_##type, otherwise, least, most, unit, sentence, offsetof(struct settings, field), false},
+#define U(field, name, type, otherwise, least, most, unit, sentence) \
+    {name, SETTING_##type, otherwise, least, most, unit, sentence, offsetof(struct conf_user, field), true},
 #include "conf/settings.def"
 #undef X
 };
 const size_t conf_row_count = ARRAY_LEN(conf_rows);
 
+/* "users.alice.password" with the row's "users.NAME.password". A user's name may have dots. */
+static bool is_row(const struct setting *row, struct str name)
+{
+    struct str tail = str_of(row->of_user ? row->name + CONF_USER_PREFIX + 4 : row->name);
+
+    if (!row->of_user)
+        return str_eq(name, tail);
+    return name.n > CONF_USER_PREFIX + tail.n && str_starts(name, STR("users.")) && str_ends(name, tail);
+}
+
 const struct setting *conf_find(struct str name)
 {
     for (size_t i = 0; i < conf_row_count; i++)
-        if (str_is(name, conf_rows[i].name))
+        if (is_row(&conf_rows[i], name))
             return &conf_rows[i];
     return NULL;
 }
@@ -180,9 +192,39 @@ static void add_to_list(struct conf_list *list, struct arena *a, struct str valu
     list->n++;
 }
 
-bool conf_set(struct settings *s, struct arena *a, const struct setting *row, struct str value, struct err *e)
+static void user_defaults(struct conf_user *u, struct arena *a)
 {
-    void *field = (char *)s + row->at;
+    for (size_t i = 0; i < conf_row_count; i++)
+        if (conf_rows[i].of_user)
+            *(const char **)(void *)((char *)u + conf_rows[i].at) =
+                arena_str(a, str_of(conf_rows[i].otherwise)).p;
+}
+
+/* The user that a setting's name has in it, made when it is the first one. */
+static struct conf_user *user_of(struct settings *s, struct arena *a, const struct setting *row,
+                                 struct str name)
+{
+    size_t tail = strlen(row->name) - CONF_USER_PREFIX - 4;
+    struct str user = str_from(name.p + CONF_USER_PREFIX, name.n - CONF_USER_PREFIX - tail);
+    struct conf_user *more;
+
+    for (size_t i = 0; i < s->user_count; i++)
+        if (str_is(user, s->users[i].name))
+            return &s->users[i];
+    more = ARENA_ARRAY(a, struct conf_user, s->user_count + 1);
+    if (s->user_count > 0)
+        memcpy(more, s->users, s->user_count * sizeof *more);
+    s->users = more;
+    more += s->user_count++;
+    user_defaults(more, a);
+    more->name = arena_str(a, user).p;
+    return more;
+}
+
+bool conf_set(struct settings *s, struct arena *a, const struct setting *row, struct str name,
+              struct str value, struct err *e)
+{
+    void *field = (row->of_user ? (char *)user_of(s, a, row, name) : (char *)s) + row->at;
     struct buf allowed;
     bool ok = true;
 
@@ -209,7 +251,7 @@ bool conf_set(struct settings *s, struct arena *a, const struct setting *row, st
         return true;
     allowed = buf_make(400);
     conf_allowed(row, &allowed);
-    (void)err_set(e, ERR_INVALID, "%s is '%.*s', expected %s", row->name,
+    (void)err_set(e, ERR_INVALID, "%.*s is '%.*s', expected %s", STR_ARG(name),
                   row->type == SETTING_SECRET ? 3 : (int)(value.n < 80 ? value.n : 80),
                   row->type == SETTING_SECRET ? "..." : value.p, buf_z(&allowed));
     buf_fini(&allowed);
@@ -222,8 +264,9 @@ void conf_defaults(struct settings *s, struct arena *a)
 
     *s = (struct settings){0};
     for (size_t i = 0; i < conf_row_count; i++) {
-        bool ok = conf_rows[i].type == SETTING_LIST ||
-                  conf_set(s, a, &conf_rows[i], str_of(conf_rows[i].otherwise), &e);
+        const struct setting *row = &conf_rows[i];
+        bool ok = row->of_user || row->type == SETTING_LIST ||
+                  conf_set(s, a, row, str_of(row->name), str_of(row->otherwise), &e);
         assert(ok); // else a row of settings.def is wrong
     }
 }
@@ -243,10 +286,10 @@ bool conf_assign(struct settings *s, struct arena *a, struct str assignment, str
     }
     value = str_from(assignment.p + at + 1, assignment.n - (size_t)at - 1);
     if (row->type != SETTING_LIST)
-        return conf_set(s, a, row, value, e);
+        return conf_set(s, a, row, name, value, e);
     *(struct conf_list *)((void *)((char *)s + row->at)) = (struct conf_list){0};
     while (str_cut(&value, ',', &part))
-        if (!conf_set(s, a, row, str_trim(part), e))
+        if (!conf_set(s, a, row, name, str_trim(part), e))
             return false;
     return true;
 }

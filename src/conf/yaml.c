@@ -78,11 +78,11 @@ static bool wrong_type(struct walk *w, const struct setting *row, const char *is
     return wrong_at(w, at);
 }
 
-static bool set(struct walk *w, const struct setting *row, const yaml_event_t *ev)
+static bool set(struct walk *w, const struct setting *row, struct str path, const yaml_event_t *ev)
 {
     struct str value;
 
-    if (!conf_expand(w->a, w->env, scalar(ev), &value, w->e) || !conf_set(w->s, w->a, row, value, w->e))
+    if (!conf_expand(w->a, w->env, scalar(ev), &value, w->e) || !conf_set(w->s, w->a, row, path, value, w->e))
         return wrong_at(w, place_of(ev));
     return true;
 }
@@ -98,7 +98,7 @@ static bool walk_list(struct walk *w, const struct setting *row)
         if (ev.type == YAML_SEQUENCE_END_EVENT)
             more = false;
         else if (ev.type == YAML_SCALAR_EVENT && !is_null(&ev))
-            ok = set(w, row, &ev);
+            ok = set(w, row, str_of(row->name), &ev);
         else
             ok = wrong_type(w, row, "a list of something else", place_of(&ev));
         yaml_event_delete(&ev);
@@ -108,6 +108,12 @@ static bool walk_list(struct walk *w, const struct setting *row)
 
 static bool walk_mapping(struct walk *w, struct str prefix, int depth);
 
+/* A key right below `users` is a user's name, and has settings below it. */
+static bool is_section(struct str path, int depth)
+{
+    return depth == 1 && str_starts(path, STR("users.")) ? path.n > CONF_USER_PREFIX : conf_is_section(path);
+}
+
 static bool walk_value(struct walk *w, struct str path, struct place key_at, int depth)
 {
     const struct setting *row = conf_find(path);
@@ -115,7 +121,7 @@ static bool walk_value(struct walk *w, struct str path, struct place key_at, int
     struct place at;
     bool ok;
 
-    if (!row && !conf_is_section(path))
+    if (!row && !is_section(path, depth))
         return unknown(w, path, key_at);
     if (!next(w, &ev))
         return false;
@@ -127,7 +133,7 @@ static bool walk_value(struct walk *w, struct str path, struct place key_at, int
         if (row->type == SETTING_LIST && !is_null(&ev))
             ok = wrong_type(w, row, "one value", at);
         else
-            ok = is_null(&ev) || set(w, row, &ev); // "name:" with nothing behind it: the default stays
+            ok = is_null(&ev) || set(w, row, path, &ev); // "name:" with nothing behind it: the default stays
     } else if (row && ev.type == YAML_SEQUENCE_START_EVENT) {
         ok = row->type == SETTING_LIST ? walk_list(w, row) : wrong_type(w, row, "a list", at);
     } else if (row) {
