@@ -26,6 +26,12 @@ static int64_t role_port(const struct app *app, enum role_id r)
     return *(const int64_t *)field;
 }
 
+/* Kafka has two ports: with and without TLS. */
+static bool role_is_off(const struct app *app, enum role_id r)
+{
+    return role_port(app, r) == CONF_OFF && (r != ROLE_kafka || app->s.kafka_tls_port == CONF_OFF);
+}
+
 void role_up(struct app *app, enum role_id r, int port)
 {
     app->role[r].host = app->s.listen_host;
@@ -138,7 +144,7 @@ static bool start_part(struct app *app, const struct part *p, struct err *e)
     int64_t began_ms = now_ms(app);
 
     app->parts_started++;
-    if (p->role != NO_ROLE && role_port(app, p->role) == CONF_OFF)
+    if (p->role != NO_ROLE && role_is_off(app, p->role))
         return true;
     if (p->role != NO_ROLE)
         app->role[p->role].state = "starting";

@@ -73,6 +73,7 @@ struct app {
     struct log *log;
     struct offsets *offsets;
     struct blobs *blobs;
+    struct auth *users; // NULL: nobody has to log in
     struct kafka *kafka;
     struct schemas *schemas;
     struct registry *registry;

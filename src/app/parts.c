@@ -9,6 +9,8 @@
 #include "app/migrate.h"
 #include "app/postgres.h"
 #include "app/schemas.h"
+#include "app/users.h"
+#include "auth/auth.h"
 #include "base/mem.h"
 #include "console/console.h"
 #include "engine/engine.h"
@@ -26,9 +28,20 @@
 
 /* ---- network ---- */
 
+static const char *in_folder(struct app *app, const char *path)
+{
+    return path[0] == '/' ? path : arena_fmt(&app->arena, "%s/%s", app->folder, path);
+}
+
 static bool start_net(struct app *app, struct err *e)
 {
-    return net_start(&(struct net_options){.conn_max = (unsigned)app->s.listen_connections}, &app->net, e);
+    struct net_options o = {.conn_max = (unsigned)app->s.listen_connections};
+
+    if (app->s.tls_cert[0]) {
+        o.tls_cert = in_folder(app, app->s.tls_cert);
+        o.tls_key = in_folder(app, app->s.tls_key);
+    }
+    return net_start(&o, &app->net, e);
 }
 
 static void stop_net(struct app *app)
@@ -231,17 +244,40 @@ static void stop_lake(struct app *app)
 
 /* ---- doors ---- */
 
+static const char *or_null(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static struct kafka_listen plain_listen(const struct app *app)
+{
+    if (app->s.kafka_port == CONF_OFF)
+        return (struct kafka_listen){0};
+    return (struct kafka_listen){.host = app->s.listen_host,
+                                 .port = (int)app->s.kafka_port,
+                                 .advertised_host = or_null(app->s.kafka_advertised_host)};
+}
+
+static struct kafka_listen tls_listen(const struct app *app)
+{
+    const char *host = or_null(app->s.kafka_tls_host);
+
+    if (app->s.kafka_tls_port == CONF_OFF)
+        return (struct kafka_listen){0};
+    return (struct kafka_listen){.host = host ? host : app->s.listen_host,
+                                 .port = (int)app->s.kafka_tls_port,
+                                 .advertised_host = or_null(app->s.kafka_tls_advertised_host)};
+}
+
 static bool start_kafka(struct app *app, struct err *e)
 {
-    const char *advertised = app->s.kafka_advertised_host;
     struct kafka_options o = {
         .os = app->os,
         .net = app->net,
         .log = app->log,
         .offsets = app->offsets,
-        .host = app->s.listen_host,
-        .port = (int)app->s.kafka_port,
-        .advertised_host = advertised[0] ? advertised : NULL,
+        .plain = plain_listen(app),
+        .tls = tls_listen(app),
         .auto_create = strcmp(app->s.kafka_auto_create, "true") == 0,
         .partitions = (int32_t)app->s.kafka_partitions,
         .initial_rebalance_ms = app->s.kafka_group_delay_ms,
@@ -250,6 +286,14 @@ static bool start_kafka(struct app *app, struct err *e)
     };
     int port;
 
+    if (!users_make(&app->s, app->os, &app->users, e))
+        return false;
+    o.users = app->users;
+    for (size_t i = 0; i < app->s.kafka_mechanisms.n; i++) {
+        enum auth_mechanism m;
+        if (auth_mechanism_of(str_of(app->s.kafka_mechanisms.v[i]), &m)) // conf_check() has looked at them
+            o.mechanisms[m] = true;
+    }
     if (!kafka_start(&o, &app->kafka, &port, e))
         return false;
     role_up(app, ROLE_kafka, port);
@@ -259,7 +303,9 @@ static bool start_kafka(struct app *app, struct err *e)
 static void stop_kafka(struct app *app)
 {
     kafka_stop(app->kafka);
+    auth_free(app->users);
     app->kafka = NULL;
+    app->users = NULL;
 }
 
 static bool start_registry(struct app *app, struct err *e)

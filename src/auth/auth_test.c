@@ -163,6 +163,17 @@ TEST(final_messages_that_prove_nothing)
     end();
 }
 
+/* librdkafka before 2.6.1 repeats its part of the nonce. */
+TEST(a_nonce_with_its_first_part_twice)
+{
+    begin();
+    talk(AUTH_SCRAM_SHA_256);
+    OK(say(FIRST) == SCRAM_GO_ON);
+    OK(say("c=biws,r=" CLIENT_NONCE CLIENT_NONCE SERVER_NONCE
+           ",p=1Y75+q7XaCGJj/r6vyQWwoNxSzV5ksS8xhp5Lqyriec=") == SCRAM_DONE);
+    end();
+}
+
 /* A name that does not exist gets a challenge like any other, and always the same one. */
 TEST(who_is_not_there_is_asked_as_well)
 {

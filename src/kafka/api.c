@@ -45,7 +45,7 @@ void kafka_describe_cluster(struct kafka_req *q, const void *in)
 {
     const struct k_describe_cluster_req *req = in;
     struct k_describe_cluster_res_broker self = {
-        .node_id = KAFKA_NODE_ID, .host = str_of(q->k->host), .port = q->k->port};
+        .node_id = KAFKA_NODE_ID, .host = str_of(q->door->host), .port = q->door->port};
     struct k_describe_cluster_res res = {.endpoint_type = req->endpoint_type,
                                          .cluster_id = str_of(q->k->cluster_id),
                                          .controller = KAFKA_NODE_ID,

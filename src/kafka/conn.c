@@ -10,6 +10,7 @@ enum {
     FRAME_LEAST = 10,      // key, version, correlation id, client id
     PRODUCE_KEY = 0,       //
     IDLE_MS = 600000,      // Kafka: connections.max.idle.ms
+    LOGIN_MS = 10000,      // a client that has not logged in by then is cut
     APPENDS_MAX = 16,      // produce requests of one connection that wait for the disk
     UNSENT_MAX = 16 << 20, // a client that does not read its answers gets no more of them
     APPEND_BYTES_MAX =
@@ -18,21 +19,50 @@ enum {
 
 struct kafka_conn {
     struct kafka *k;
+    const struct kafka_door *door;
+    struct kafka_login login;
+    struct timer *login_timer; // while a login is awaited
     struct conn *c;
     struct kafka_req *first, **tail; // begun, in the order they came
     size_t count;
     bool paused, stopping;
 };
 
+static void no_login(void *arg)
+{
+    struct kafka_conn *kc = arg;
+
+    conn_abort(kc->c);
+}
+
 static void *on_open(struct conn *c, void *arg)
 {
     struct kafka_conn *kc = MEM_NEW(struct kafka_conn);
 
-    kc->k = arg;
+    kc->door = arg;
+    kc->k = kc->door->k;
     kc->c = c;
     kc->tail = &kc->first;
     conn_idle(c, IDLE_MS);
+    if (kc->k->users) {
+        kc->login_timer = timer_new(conn_loop(c), no_login, kc);
+        timer_start(kc->login_timer, LOGIN_MS);
+    }
     return kc;
+}
+
+/* ---- logging in ---- */
+
+static bool logged_in(const struct kafka_conn *kc)
+{
+    return !kc->k->users || kc->login.state == LOGIN_DONE;
+}
+
+static void log_in(struct kafka_conn *kc, const char *user)
+{
+    kafka_login_done(&kc->login, user);
+    timer_free(kc->login_timer);
+    kc->login_timer = NULL;
 }
 
 /* ---- answers ---- */
@@ -81,10 +111,12 @@ static void on_done(struct kafka_req *q)
         if (!kc->first)
             kc->tail = &kc->first;
         kc->count--;
-        if (q->hang_up)
-            conn_close(kc->c);
-        else if (!q->silent)
+        if (q->proven)
+            log_in(kc, q->proven);
+        if (!q->hang_up && !q->silent)
             send_answer(kc, q);
+        if (q->hang_up || q->last)
+            conn_close(kc->c);
         kafka_req_free(q);
     }
     let_go_on(kc);
@@ -121,6 +153,42 @@ static void hang_up(struct kafka_conn *kc, const struct err *e)
     conn_close(kc->c);
 }
 
+/* A whole frame as a request. NULL and e: it is nothing that can be answered. */
+static struct kafka_req *begin(struct kafka_conn *kc, struct str frame, struct err *e)
+{
+    const char *peer = conn_peer(kc->c);
+    struct kafka_req *q;
+    int16_t key;
+
+    if (kc->login.state == LOGIN_WANTS_RAW)
+        return kafka_req_raw(kc->k, frame, peer);
+    key = (int16_t)be_get16(frame.p);
+    if (!logged_in(kc) && !kafka_login_may(key)) {
+        (void)err_set(e, ERR_DENIED, "API %d was asked for before a login", key);
+        return NULL;
+    }
+    q = kafka_req_new(kc->k, frame, peer, e);
+    if (q && kc->login.state == LOGIN_DONE)
+        q->user = arena_str(&q->arena, str_of(kc->login.user)).p;
+    return q;
+}
+
+static bool frame_fits(const struct kafka_conn *kc, uint32_t n, struct err *e)
+{
+    size_t most = logged_in(kc) ? LIMIT_KAFKA_FRAME : LIMIT_KAFKA_LOGIN;
+
+    if ((n >= FRAME_LEAST || kc->login.state == LOGIN_WANTS_RAW) && n <= most)
+        return true;
+    return err_set(e, ERR_BAD_INPUT, "a frame of %u bytes, the limit is %zu", n, most);
+}
+
+static size_t wait(struct kafka_conn *kc)
+{
+    kc->paused = true;
+    conn_pause(kc->c);
+    return 0;
+}
+
 static size_t on_input(void *state, struct str bytes)
 {
     struct kafka_conn *kc = state;
@@ -130,24 +198,24 @@ static size_t on_input(void *state, struct str bytes)
 
     if (bytes.n < 4)
         return 0;
+    if (!logged_in(kc) && kc->count > 0) // the answer decides how the next frame is read
+        return wait(kc);
     n = be_get32(bytes.p);
-    if (n < FRAME_LEAST || n > LIMIT_KAFKA_FRAME) {
-        (void)err_set(&e, ERR_BAD_INPUT, "a frame of %u bytes, the limit is %zu", n, LIMIT_KAFKA_FRAME);
+    if (!frame_fits(kc, n, &e)) {
         hang_up(kc, &e);
         return 0;
     }
     if (bytes.n - 4 < n)
         return 0;
-    if (kc->stopping || !may_begin(kc, (int16_t)be_get16(bytes.p + 4))) {
-        kc->paused = true;
-        conn_pause(kc->c);
-        return 0;
-    }
-    q = kafka_req_new(kc->k, str_from(bytes.p + 4, n), conn_peer(kc->c), &e);
+    if (kc->stopping || !may_begin(kc, n < FRAME_LEAST ? -1 : (int16_t)be_get16(bytes.p + 4)))
+        return wait(kc);
+    q = begin(kc, str_from(bytes.p + 4, n), &e);
     if (!q) {
         hang_up(kc, &e);
         return 4 + (size_t)n;
     }
+    q->door = kc->door;
+    q->login = kc->k->users ? &kc->login : NULL;
     *kc->tail = q;
     kc->tail = &q->next;
     kc->count++;
@@ -195,6 +263,8 @@ static void on_closed(void *state)
         else if (cancel)
             cancel(q);
     }
+    timer_free(kc->login_timer);
+    kafka_login_fini(&kc->login);
     mem_free(kc);
 }
 

@@ -345,7 +345,7 @@ enum { KEY_GROUP = 0, KEY_TRANSACTION = 1 };
 static struct k_find_coordinator_res_one coordinator_of(struct kafka_req *q, int8_t type, struct str key)
 {
     struct k_find_coordinator_res_one one = {
-        .key = key, .node_id = KAFKA_NODE_ID, .host = str_of(q->k->host), .port = q->k->port};
+        .key = key, .node_id = KAFKA_NODE_ID, .host = str_of(q->door->host), .port = q->door->port};
 
     if (type == KEY_GROUP || type == KEY_TRANSACTION)
         return one;

@@ -4,6 +4,8 @@
 #include "kafka/conn.h"
 #include "kafka/kafka_int.h"
 
+#include <assert.h>
+
 enum { OFFSETS_RETENTION_MS = 7 * 24 * 3600 * 1000 };
 
 static bool is_wildcard(const char *host)
@@ -11,15 +13,18 @@ static bool is_wildcard(const char *host)
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
-static struct kafka *kafka_new(const struct kafka_options *o, const char *told)
+static struct kafka *kafka_new(const struct kafka_options *o)
 {
     struct kafka *k = MEM_NEW(struct kafka);
+    bool none = !o->mechanisms[0] && !o->mechanisms[1] && !o->mechanisms[2];
 
     k->os = o->os;
     k->net = o->net;
     k->log = o->log;
     k->offsets = o->offsets;
-    k->host = mem_str(told);
+    k->users = o->users;
+    for (int i = 0; i < AUTH_MECHANISMS; i++)
+        k->spoken[i] = o->mechanisms[i] || none;
     k->cluster_id = mem_str(log_cluster_id(o->log));
     k->auto_create = o->auto_create;
     k->partitions = o->partitions > 0 ? o->partitions : 1;
@@ -36,39 +41,63 @@ static void kafka_free(struct kafka *k)
 {
     cond_fini(&k->idle);
     mutex_fini(&k->lock);
-    mem_free(k->host);
+    for (int i = 0; i < KAFKA_DOORS; i++)
+        mem_free(k->doors[i].host);
     mem_free(k->advertised);
     mem_free(k->cluster_id);
     mem_free(k);
 }
 
-bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, struct err *e)
+static bool open_door(struct kafka *k, int which, const struct kafka_listen *l, struct err *e)
 {
-    const char *told = o->advertised_host ? o->advertised_host : o->host;
-    struct kafka *k;
+    const char *told = l->advertised_host ? l->advertised_host : l->host;
+    struct kafka_door *d = &k->doors[which];
+    struct net_listen what = {
+        .host = l->host, .port = l->port, .tls = which == KAFKA_TLS_DOOR, .proto = &kafka_proto, .arg = d};
+    int port;
 
     if (is_wildcard(told))
         return err_set(
             e, ERR_INVALID,
             "kafka listens on %s, which no client can connect to: set the host that clients are told", told);
-    k = kafka_new(o, told);
+    d->k = k;
+    d->host = mem_str(told);
+    d->port = l->advertised_port > 0 ? l->advertised_port : l->port;
+    if (!net_listen(k->net, &what, &port, e))
+        return err_wrap(e, "kafka");
+    if (d->port == 0)
+        d->port = port;
+    d->listens_on = port;
+    return true;
+}
+
+bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, struct err *e)
+{
+    const struct kafka_listen *listens[KAFKA_DOORS] = {&o->plain, &o->tls};
+    struct kafka *k = kafka_new(o);
+    const struct kafka_door *first = NULL;
+
+    *out = NULL;
     kafka_groups_start(k);
     if (!kafka_txns_start(k, e)) {
         kafka_stop(k);
         return err_wrap(e, "kafka");
     }
-    k->port = o->advertised_port > 0 ? o->advertised_port : o->port;
-    if (!net_listen(o->net,
-                    &(struct net_listen){
-                        .host = o->host, .port = o->port, .tls = o->tls, .proto = &kafka_proto, .arg = k},
-                    port, e)) {
-        kafka_stop(k);
-        return false;
+    for (int i = 0; i < KAFKA_DOORS; i++) {
+        if (!listens[i]->host)
+            continue;
+        if (!open_door(k, i, listens[i], e)) {
+            if (!first)
+                kafka_stop(k);
+            return false;
+        }
+        *out = k;
+        if (!first)
+            first = &k->doors[i];
     }
-    if (k->port == 0)
-        k->port = *port;
-    k->advertised = mem_fmt(strchr(k->host, ':') ? "[%s]:%d" : "%s:%d", k->host, k->port);
-    *out = k;
+    assert(first);
+    *port = first->listens_on;
+    k->advertised = mem_fmt(strchr(first->host, ':') ? "[%s]:%d" : "%s:%d", first->host, first->port);
     return true;
 }
 

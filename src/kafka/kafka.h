@@ -5,7 +5,7 @@
  * parts of administration that clients expect. What it speaks is the table api.def; ApiVersions tells exactly that.
  *
  *     kafka_start(&(struct kafka_options){.os = os, .net = net, .log = log, .offsets = offsets,
- *                                         .host = "127.0.0.1", .port = 9092, .auto_create = true}, &k, &port, e)
+ *                                         .plain = {.host = "127.0.0.1", .port = 9092}, .auto_create = true}, &k, &port, e)
  *     ...
  *     net_shut(net, 2000)    no connection is left
  *     kafka_stop(k)          waits for what is under way; then log and offsets may be closed
@@ -26,24 +26,31 @@
 
 #include <stdint.h>
 
+struct auth;
 struct kafka;
 struct log;
 struct net;
 struct offsets;
 struct os;
 
+/* A listener, and what its clients are told to connect to. */
+struct kafka_listen {
+    const char *host;            // numeric address to listen on; NULL: there is no such listener
+    int port;                    // 0: any free one
+    const char *advertised_host; // NULL: host
+    int advertised_port;         // 0: the real one
+};
+
 struct kafka_options {
     struct os *os;
     struct net *net;
     struct log *log;
     struct offsets *offsets;
-    const char *host; // numeric address to listen on
-    int port;         // 0: any free one
-    bool tls;
-    const char *advertised_host; // what clients are told to connect to; NULL: host
-    int advertised_port;         // 0: the real one
-    bool auto_create;            // asking for a topic's metadata makes it (Kafka: auto.create.topics.enable)
-    int32_t partitions;          // of a topic made without a number; 0: 1 (Kafka: num.partitions)
+    struct kafka_listen plain, tls;
+    struct auth *users; // who may log in, and then everybody must; NULL: nobody has to
+    bool mechanisms[3]; // by enum auth_mechanism, those to log in with; none set: all
+    bool auto_create;   // asking for a topic's metadata makes it (Kafka: auto.create.topics.enable)
+    int32_t partitions; // of a topic made without a number; 0: 1 (Kafka: num.partitions)
     int64_t
         initial_rebalance_ms; // how long an empty group waits for more members (Kafka: group.initial.rebalance.delay.ms)
     int32_t group_max_members; // 0: 1000 (Kafka: group.max.size)
@@ -51,7 +58,10 @@ struct kafka_options {
         offsets_retention_ms; // positions of a group without members; 0: 7 days (Kafka: offsets.retention.minutes)
 };
 
-/* *port: the one it listens on. */
+/*
+ * *port: the one it listens on, without TLS if it does. When only one of two listeners could be started *out is set although it
+ * failed: stop it as any other.
+ */
 bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, struct err *e) MUST_CHECK;
 /* After net_shut(). NULL does nothing. */
 void kafka_stop(struct kafka *k);

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "auth/auth.h"
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/str.h"
@@ -40,7 +41,11 @@ enum kafka_error {
     K_INVALID_SESSION_TIMEOUT = 26,
     K_REBALANCE_IN_PROGRESS = 27,
     K_TOPIC_AUTHORIZATION_FAILED = 29,
+    K_GROUP_AUTHORIZATION_FAILED = 30,
+    K_CLUSTER_AUTHORIZATION_FAILED = 31,
     K_INVALID_TIMESTAMP = 32,
+    K_UNSUPPORTED_SASL_MECHANISM = 33,
+    K_ILLEGAL_SASL_STATE = 34,
     K_UNSUPPORTED_VERSION = 35,
     K_TOPIC_ALREADY_EXISTS = 36,
     K_INVALID_PARTITIONS = 37,
@@ -60,6 +65,7 @@ enum kafka_error {
     K_SECURITY_DISABLED = 54,
     K_OPERATION_NOT_ATTEMPTED = 55,
     K_KAFKA_STORAGE_ERROR = 56,
+    K_SASL_AUTHENTICATION_FAILED = 58,
     K_NON_EMPTY_GROUP = 68,
     K_GROUP_ID_NOT_FOUND = 69,
     K_FETCH_SESSION_ID_NOT_FOUND = 70,
@@ -78,13 +84,24 @@ enum kafka_error {
     K_TRANSACTIONAL_ID_NOT_FOUND = 105,
 };
 
+/* A listener. */
+struct kafka_door {
+    struct kafka *k;
+    char *host; // as clients are told
+    int port;
+    int listens_on;
+};
+
+enum { KAFKA_PLAIN_DOOR, KAFKA_TLS_DOOR, KAFKA_DOORS };
+
 struct kafka {
     struct os *os;
     struct net *net;
     struct log *log;
     struct offsets *offsets;
-    char *host; // as clients are told
-    int port;
+    struct auth *users;           // NULL: nobody has to log in
+    bool spoken[AUTH_MECHANISMS]; // mechanisms to log in with
+    struct kafka_door doors[KAFKA_DOORS];
     char *advertised; // host:port
     char *cluster_id;
     bool auto_create;
@@ -115,15 +132,33 @@ struct kafka_api {
     void (*handler)(struct kafka_req *q, const void *in);
 };
 
+/* How far a connection has come in logging in. Its loop's; made and ended by the connection. */
+struct kafka_login {
+    enum {
+        LOGIN_WANTS_HANDSHAKE,
+        LOGIN_WANTS_TOKEN, // in SaslAuthenticate
+        LOGIN_WANTS_RAW,   // the same without Kafka's headers, after SaslHandshake version 0
+        LOGIN_DONE
+    } state;
+    enum auth_mechanism mechanism;
+    bool in_scram;
+    struct scram scram;
+    char user[AUTH_NAME_MAX + 1]; // once LOGIN_DONE
+};
+
 struct kafka_req {
     struct kafka *k;
+    const struct kafka_door *door;
+    struct kafka_login
+        *login; // of the connection; only for what the handler does before it returns. NULL: none
     struct loop *loop;
     const struct kafka_api *api;
     int16_t version;
     bool flexible;
     int32_t correlation;
     struct str client_id;
-    const char *client_host;
+    const char *client_host; // "/127.0.0.1"
+    const char *user;        // who has logged in; NULL: nobody
     struct arena arena;
     char *frame; // the request's bytes; what was read points into them
     size_t frame_n;
@@ -132,6 +167,9 @@ struct kafka_req {
     struct wire_out out;               // the answer's frame
     bool silent;                       // no answer is sent (acks=0)
     bool hang_up;                      // close the connection instead of answering
+    bool last;                         // close it after the answer
+    bool raw;                          // a SASL token without Kafka's headers, answered alike
+    const char *proven;                // who the client is, once it has proven it in this request
     bool finished;                     // done() was called
     void (*done)(struct kafka_req *q); // the owner's, on the loop
     void *owner;
@@ -148,6 +186,8 @@ struct kafka_req {
  * connection. The owner then calls kafka_req_run(); done(q) is called once, perhaps from inside that; then kafka_req_free().
  */
 struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, const char *peer, struct err *e);
+/* From a SASL token that came without Kafka's headers. */
+struct kafka_req *kafka_req_raw(struct kafka *k, struct str token, const char *peer);
 void kafka_req_run(struct kafka_req *q, void (*done)(struct kafka_req *q), void *owner);
 void kafka_req_free(struct kafka_req *q);
 
@@ -180,6 +220,13 @@ bool kafka_named_twice(const struct kafka_names *n, struct str name);
 void kafka_names_fini(struct kafka_names *n);
 /* K_NONE when a client may speak of this leader epoch (-1: it does not say). */
 int16_t kafka_check_epoch(int32_t epoch);
+
+/* ---- sasl.c ---- */
+
+/* Whether a client that has not logged in may ask this. */
+bool kafka_login_may(int16_t key);
+void kafka_login_done(struct kafka_login *l, const char *user);
+void kafka_login_fini(struct kafka_login *l);
 
 /* ---- groups.c ---- */
 

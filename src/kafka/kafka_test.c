@@ -832,13 +832,15 @@ TEST(the_cluster)
 
 TEST(nobody_can_connect_to_a_wildcard)
 {
+    struct kafka *none;
     struct err e;
 
     begin();
     OK(!kafka_start(
         &(struct kafka_options){
-            .os = os_real(), .net = net, .log = wal, .offsets = offsets, .host = "0.0.0.0"},
-        &kafka, &port, &e));
+            .os = os_real(), .net = net, .log = wal, .offsets = offsets, .plain = {.host = "0.0.0.0"}},
+        &none, &port, &e));
+    OK(none == NULL);
     OK(e.kind == ERR_INVALID && strstr(e.msg, "0.0.0.0"));
     OK(strcmp(kafka_advertised(kafka) + strlen("127.0.0.1:"), "") != 0);
     end();

@@ -1,5 +1,5 @@
 /*
- * messages: one struct and one table a Kafka message, made from messages.def and admin.def.
+ * messages: one struct and one table a Kafka message, made from messages.def, admin.def and security.def.
  *
  * struct k_produce_req is what came, k_produce_req_msg tells wire how it is written. A list `topics` is a pointer and its
  * count `topics_n` (-1: null). Numbers and strings have the meaning of Kafka's field of (nearly) the same name.
@@ -9,6 +9,7 @@
 #include "kafka/admin.def"
 #include "kafka/messages.def"
 #include "kafka/messages_txn.def"
+#include "kafka/security.def"
 #include "kafka/wire.h"
 
 #define K_DECL_BOOL(name, x)    bool name;

@@ -87,8 +87,8 @@ static void answer(struct metadata *m)
     struct kafka *k = m->q->k;
     struct k_metadata_res_broker *broker = ARENA_NEW(&m->q->arena, struct k_metadata_res_broker);
 
-    *broker =
-        (struct k_metadata_res_broker){.node_id = KAFKA_NODE_ID, .host = str_of(k->host), .port = k->port};
+    *broker = (struct k_metadata_res_broker){
+        .node_id = KAFKA_NODE_ID, .host = str_of(m->q->door->host), .port = m->q->door->port};
     m->res.brokers = broker;
     m->res.brokers_n = 1;
     m->res.cluster_id = str_of(k->cluster_id);

@@ -4,8 +4,9 @@
 #include "kafka/kafka_int.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 
-enum { API_VERSIONS_KEY = 18 };
+enum { API_VERSIONS_KEY = 18, SASL_AUTHENTICATE_KEY = 36 };
 
 /*
  * Request header: key, version, correlation id, client id (a classic nullable string in all versions), and tags when the
@@ -73,23 +74,42 @@ void kafka_busy(struct kafka *k, int by)
     mutex_unlock(&k->lock);
 }
 
-struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, const char *peer, struct err *e)
+static struct kafka_req *make(struct kafka *k, struct str frame, const char *peer)
 {
     struct kafka_req *q = MEM_NEW(struct kafka_req);
-    struct rd r;
 
     kafka_busy(k, 1);
     q->k = k;
+    q->door = &k->doors[KAFKA_PLAIN_DOOR];
     q->loop = loop_current();
     q->client_host = client_address(q, peer);
     q->frame = mem_copy(frame.p, frame.n);
     q->frame_n = frame.n;
     q->out.buf = buf_make(LIMIT_KAFKA_FRAME);
-    r = rd_from(q->frame, frame.n);
+    return q;
+}
+
+struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, const char *peer, struct err *e)
+{
+    struct kafka_req *q = make(k, frame, peer);
+    struct rd r = rd_from(q->frame, frame.n);
+
     if (read_header(q, &r, e) && read_body(q, &r, e))
         return q;
     kafka_req_free(q);
     return NULL;
+}
+
+struct kafka_req *kafka_req_raw(struct kafka *k, struct str token, const char *peer)
+{
+    struct kafka_req *q = make(k, token, peer);
+    struct k_sasl_authenticate_req *in = ARENA_NEW(&q->arena, struct k_sasl_authenticate_req);
+
+    in->token = str_from(q->frame, token.n);
+    q->api = kafka_api(SASL_AUTHENTICATE_KEY);
+    q->raw = true;
+    q->in = in;
+    return q;
 }
 
 void kafka_req_run(struct kafka_req *q, void (*done)(struct kafka_req *q), void *owner)
@@ -105,6 +125,8 @@ void kafka_req_free(struct kafka_req *q)
 
     wire_out_fini(&q->out);
     arena_fini(&q->arena);
+    if (q->api && q->api->key == SASL_AUTHENTICATE_KEY)
+        OPENSSL_cleanse(q->frame, q->frame_n); // it may hold a password
     mem_free(q->frame);
     mem_free(q);
     kafka_busy(k, -1);
@@ -133,6 +155,13 @@ void kafka_reply(struct kafka_req *q, const void *res)
 {
     struct buf *b = &q->out.buf;
 
+    if (q->raw) {
+        const struct k_sasl_authenticate_res *token = res;
+        buf_i32(b, (int32_t)token->token.n);
+        buf_str(b, token->token);
+        come_home(q);
+        return;
+    }
     buf_i32(b, 0); // the frame's length, known at the end
     buf_i32(b, q->correlation);
     if (q->flexible && q->api->key != API_VERSIONS_KEY)

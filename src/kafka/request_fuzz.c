@@ -72,8 +72,8 @@ static void stop(void)
 
 static void start(void)
 {
-    struct kafka_options o = {.os = &quick,
-                              .host = "127.0.0.1"}; // topics are not made by asking: they would pile up
+    struct kafka_options o = {
+        .os = &quick, .plain = {.host = "127.0.0.1"}}; // topics are not made by asking: they would pile up
     struct log_settings s;
     struct err e;
     int port;

@@ -32,6 +32,7 @@ static struct net *net;
 static struct log *wal;
 static struct offsets *offsets;
 static struct kafka *kafka;
+static struct auth *users; // set by a test before begin(): clients must log in
 static int port;
 static struct arena mem;
 
@@ -50,7 +51,8 @@ static void start(void)
                                            .net = net,
                                            .log = wal,
                                            .offsets = offsets,
-                                           .host = "127.0.0.1",
+                                           .plain = {.host = "127.0.0.1"},
+                                           .users = users,
                                            .auto_create = true,
                                            .partitions = 2},
                    &kafka, &port, &e));
@@ -181,7 +183,7 @@ static inline bool hung_up(int fd)
 
 /* ---- shorthands ---- */
 
-static struct str batch_of(struct batch_writer *w, int records, int64_t time_ms, struct str key)
+static inline struct str batch_of(struct batch_writer *w, int records, int64_t time_ms, struct str key)
 {
     batch_begin(w, LIMIT_BATCH);
     for (int i = 0; i < records; i++)
@@ -189,7 +191,8 @@ static struct str batch_of(struct batch_writer *w, int records, int64_t time_ms,
     return batch_end(w);
 }
 
-static struct k_produce_res_partition produce(int fd, int version, const char *topic, struct str records)
+static inline struct k_produce_res_partition produce(int fd, int version, const char *topic,
+                                                     struct str records)
 {
     struct k_produce_req_partition p = {.records.bytes = records};
     struct k_produce_req_topic t = {.name = str_of(topic), .partitions = &p, .partitions_n = 1};
@@ -201,7 +204,7 @@ static struct k_produce_res_partition produce(int fd, int version, const char *t
     return res.topics[0].partitions[0];
 }
 
-static struct k_metadata_res_topic ensure(int fd, const char *topic)
+static inline struct k_metadata_res_topic ensure(int fd, const char *topic)
 {
     struct k_metadata_req_topic t = {.name = str_of(topic)};
     struct k_metadata_req req = {.topics = &t, .topics_n = 1, .auto_create = true};
@@ -218,7 +221,7 @@ struct wish {
     struct log_uuid id;
 };
 
-static void ask_fetch(int fd, int version, const char *topic, struct wish w)
+static inline void ask_fetch(int fd, int version, const char *topic, struct wish w)
 {
     struct k_fetch_req_partition p = {.leader_epoch = -1,
                                       .offset = w.offset,
@@ -235,7 +238,7 @@ static void ask_fetch(int fd, int version, const char *topic, struct wish w)
     ask(fd, &FETCH, version, &req);
 }
 
-static struct k_fetch_res_partition hear_fetch(int fd, int version)
+static inline struct k_fetch_res_partition hear_fetch(int fd, int version)
 {
     struct k_fetch_res res;
 
@@ -245,7 +248,7 @@ static struct k_fetch_res_partition hear_fetch(int fd, int version)
     return res.topics[0].partitions[0];
 }
 
-static struct k_fetch_res_partition fetch(int fd, int version, const char *topic, struct wish w)
+static inline struct k_fetch_res_partition fetch(int fd, int version, const char *topic, struct wish w)
 {
     ask_fetch(fd, version, topic, w);
     return hear_fetch(fd, version);

@@ -1,0 +1,182 @@
+/*
+ * Logging in (KIP-43, KIP-152): SaslHandshake names a mechanism, SaslAuthenticate carries its tokens until the client is
+ * proven. After a handshake of version 0 the tokens come bare, a length and bytes, and a failure is told by closing.
+ *
+ * Sessions do not expire, so nobody has to log in again (KIP-368). A client that fails is answered a little later, so guessing is slow.
+ */
+#include "base/mem.h"
+#include "kafka/kafka_int.h"
+#include "obs/obs.h"
+
+#include <stdio.h>
+
+enum { FAILURE_MS = 100 }; // Kafka: connection.failed.authentication.delay.ms
+enum { SASL_HANDSHAKE_KEY = 17, API_VERSIONS_KEY = 18, SASL_AUTHENTICATE_KEY = 36 };
+
+bool kafka_login_may(int16_t key)
+{
+    return key == SASL_HANDSHAKE_KEY || key == API_VERSIONS_KEY || key == SASL_AUTHENTICATE_KEY;
+}
+
+static void forget_scram(struct kafka_login *l)
+{
+    if (l->in_scram)
+        scram_fini(&l->scram);
+    l->in_scram = false;
+}
+
+void kafka_login_done(struct kafka_login *l, const char *user)
+{
+    forget_scram(l);
+    (void)snprintf(l->user, sizeof l->user, "%s", user);
+    l->state = LOGIN_DONE;
+}
+
+void kafka_login_fini(struct kafka_login *l)
+{
+    forget_scram(l);
+}
+
+/* ---- SaslHandshake ---- */
+
+static void begin(struct kafka_req *q, enum auth_mechanism m)
+{
+    struct kafka_login *l = q->login;
+
+    l->mechanism = m;
+    l->state = q->version == 0 ? LOGIN_WANTS_RAW : LOGIN_WANTS_TOKEN;
+    l->in_scram = m != AUTH_PLAIN;
+    if (l->in_scram)
+        scram_init(&l->scram, q->k->users, m);
+}
+
+void kafka_sasl_handshake(struct kafka_req *q, const void *in)
+{
+    const struct k_sasl_handshake_req *req = in;
+    struct str spoken[AUTH_MECHANISMS];
+    struct k_sasl_handshake_res res = {.mechanisms = spoken};
+    enum auth_mechanism m;
+
+    for (int i = 0; i < AUTH_MECHANISMS && q->k->users; i++)
+        if (q->k->spoken[i])
+            spoken[res.mechanisms_n++] = str_of(auth_mechanism_name((enum auth_mechanism)i));
+    if (!q->login || q->login->state != LOGIN_WANTS_HANDSHAKE)
+        res.error = K_ILLEGAL_SASL_STATE; // logged in already, or nobody has to
+    else if (!auth_mechanism_of(req->mechanism, &m) || !q->k->spoken[m])
+        res.error = K_UNSUPPORTED_SASL_MECHANISM;
+    else
+        begin(q, m);
+    q->last = res.error && q->login && q->login->state != LOGIN_DONE;
+    kafka_reply(q, &res);
+}
+
+/* ---- SaslAuthenticate ---- */
+
+/* One that waits to be told that it has failed, or whose password is computed on. */
+struct attempt {
+    struct kafka_req *q;
+    enum auth_mechanism mechanism;
+    struct str name, password;
+    bool fits;
+    struct timer *timer;
+};
+
+static void tell_failure(void *arg)
+{
+    struct attempt *a = arg;
+    struct kafka_req *q = a->q;
+
+    timer_free(a->timer);
+    if (q->raw) {
+        kafka_reply_none(q, true);
+        return;
+    }
+    q->last = true;
+    kafka_reply(q,
+                &(struct k_sasl_authenticate_res){
+                    .error = K_SASL_AUTHENTICATION_FAILED,
+                    .error_message = str_of(arena_fmt(
+                        &q->arena, "Authentication failed due to invalid credentials with SASL mechanism %s",
+                        auth_mechanism_name(a->mechanism))),
+                    .token = STR("")});
+}
+
+/* On the connection's loop. Who it was is not told to the client, but to whoever keeps the broker. */
+static void fail(struct attempt *a)
+{
+    static struct obs_repeat again;
+
+    obs_add(OBS_kafka_logins_refused_total, 1);
+    obs_repeated(&again, OBS_WARN, "kafka", "a login failed mechanism=%s client=%s",
+                 auth_mechanism_name(a->mechanism), a->q->client_host + 1);
+    a->timer = timer_new(a->q->loop, tell_failure, a);
+    timer_start(a->timer, FAILURE_MS);
+}
+
+static void succeed(struct kafka_req *q, const char *user, struct str token)
+{
+    q->proven = arena_str(&q->arena, str_of(user)).p;
+    obs_debug("kafka", "login user=%s client=%s", user, q->client_host + 1);
+    kafka_reply(q, &(struct k_sasl_authenticate_res){.token = token});
+}
+
+static void check_password(void *arg) // a job
+{
+    struct attempt *a = arg;
+
+    a->fits = auth_check_password(a->q->k->users, a->name, a->password);
+}
+
+static void password_checked(void *arg)
+{
+    struct attempt *a = arg;
+
+    if (a->fits)
+        succeed(a->q, arena_str(&a->q->arena, a->name).p, STR(""));
+    else
+        fail(a);
+}
+
+static void step_plain(struct attempt *a, struct str token)
+{
+    if (auth_plain_parse(token, &a->name, &a->password))
+        job_run(a->q->k->net, check_password, password_checked, a);
+    else
+        fail(a);
+}
+
+static void step_scram(struct attempt *a, struct str token)
+{
+    struct scram *s = &a->q->login->scram;
+    struct buf out = buf_make((size_t)4 * SCRAM_MESSAGE_MAX);
+    enum scram_result r = scram_step(s, token, &out);
+    struct str answer = arena_str(&a->q->arena, buf_view(&out));
+
+    buf_fini(&out);
+    if (r == SCRAM_DONE)
+        succeed(a->q, s->user, answer);
+    else if (r == SCRAM_GO_ON)
+        kafka_reply(a->q, &(struct k_sasl_authenticate_res){.token = answer});
+    else
+        fail(a);
+}
+
+void kafka_sasl_authenticate(struct kafka_req *q, const void *in)
+{
+    const struct k_sasl_authenticate_req *req = in;
+    struct attempt *a = ARENA_NEW(&q->arena, struct attempt);
+
+    if (!q->login || (q->login->state != LOGIN_WANTS_TOKEN && !q->raw)) {
+        q->last = q->login && q->login->state != LOGIN_DONE;
+        kafka_reply(q, &(struct k_sasl_authenticate_res){
+                           .error = K_ILLEGAL_SASL_STATE,
+                           .error_message = STR("no login is under way: SaslHandshake comes first, and once"),
+                           .token = STR("")});
+        return;
+    }
+    *a = (struct attempt){.q = q, .mechanism = q->login->mechanism};
+    if (q->login->in_scram)
+        step_scram(a, req->token);
+    else
+        step_plain(a, req->token);
+}

@@ -1,0 +1,207 @@
+"""Users, TLS and what they may do: every client that tarn names logs in with every mechanism, and fails as it should."""
+import json
+import shutil
+import subprocess
+
+import kafka
+import kafka.errors
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from conftest import ROOT, TARN, free_port
+from kafka_help import SETTINGS, read
+
+MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+DOORS = ["SASL_PLAINTEXT", "SASL_SSL"]
+
+
+def certificate(folder):
+    """A certificate for 127.0.0.1 and localhost, signed by itself."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tarn",
+                    "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+                   check=True, capture_output=True)
+
+
+def secured(project, **more):
+    one = project("storefront", {**SETTINGS, "tls": {"cert": "cert.pem", "key": "key.pem"},
+                                 "users": {"admin": {"password": "${ADMIN_PASSWORD}", "super": True}, "alice": {"password": "päss,w=rd"},
+                                           "bob": {"password": "bob's"}},
+                                 "kafka": {**SETTINGS["kafka"], "port": free_port(), "tls_port": free_port(), **more}})
+    (one.folder / ".env").write_text("ADMIN_PASSWORD=admin-secret\n")
+    for folder in ("connectors", "migrations"):
+        shutil.rmtree(one.folder / folder, ignore_errors=True)
+    certificate(one.folder)
+    return one
+
+
+PASSWORDS = {"admin": "admin-secret", "alice": "päss,w=rd", "bob": "bob's"}
+
+
+@pytest.fixture
+def safe(project):
+    return secured(project).start()
+
+
+def setting(one, name):
+    import yaml
+    return yaml.safe_load((one.folder / "tarn.yaml").read_text())["kafka"][name]
+
+
+def login(one, user, mechanism="SCRAM-SHA-256", door="SASL_SSL", password=None, **more):
+    """Settings of librdkafka to log in with."""
+    port = setting(one, "tls_port" if door == "SASL_SSL" else "port")
+    out = {"bootstrap.servers": f"127.0.0.1:{port}", "security.protocol": door, "sasl.mechanism": mechanism, "sasl.username": user,
+           "sasl.password": PASSWORDS[user] if password is None else password, **more}
+    if door == "SASL_SSL":
+        out["ssl.ca.location"] = str(one.folder / "cert.pem")
+    return out
+
+
+def produce(config, topic, *values):
+    """Sends and waits; raises what the broker answered."""
+    errors = []
+    p = Producer({**config, "message.timeout.ms": 20000})
+    for v in values:
+        p.produce(topic, v, on_delivery=lambda e, m: errors.append(e) if e else None)
+    assert p.flush(30) == 0
+    if errors:
+        raise KafkaException(errors[0])
+
+
+def consume(config, group, topic, count, seconds=20):
+    c = Consumer({**config, "group.id": group, "auto.offset.reset": "earliest", "session.timeout.ms": 6000})
+    c.subscribe([topic])
+    try:
+        got = read(c, count, seconds)
+        if got:
+            c.commit(asynchronous=False)
+        return [m.value() for m in got]
+    finally:
+        c.close()
+
+
+def make(one, topic, partitions=1):
+    admin = AdminClient(login(one, "admin"))
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(20)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_confluent_and_kcat_log_in(safe, mechanism, door):
+    make(safe, "t")
+    config = login(safe, "admin", mechanism, door)
+    produce(config, "t", b"a", b"b")
+    assert consume(config, "g", "t", 2) == [b"a", b"b"]
+    options = [x for k, v in config.items() if k != "bootstrap.servers" for x in ("-X", f"{k}={v}")]
+    done = subprocess.run(["kcat", "-b", config["bootstrap.servers"], *options, "-C", "-t", "t", "-e", "-q"], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0 and done.stdout == "a\nb\n", done.stderr
+    listed = json.loads(subprocess.run(["kcat", "-b", config["bootstrap.servers"], *options, "-L", "-J"], capture_output=True, text=True,
+                                       timeout=60, check=True).stdout)
+    assert [b["name"] for b in listed["brokers"]] == [config["bootstrap.servers"]]  # each door tells its own address
+
+
+def refusal(config):
+    """The error a librdkafka client with this login is told."""
+    told = []
+    p = Producer({**config, "error_cb": told.append})
+    for _ in range(100):
+        p.poll(0.1)
+        if any(e.code() == KafkaError._AUTHENTICATION for e in told):
+            return next(e for e in told if e.code() == KafkaError._AUTHENTICATION)
+    pytest.fail(f"no refusal, only {told}")
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_wrong_passwords_and_names(safe, mechanism):
+    assert mechanism in refusal(login(safe, "alice", mechanism, password="wrong")).str()
+    config = login(safe, "alice", mechanism)
+    assert mechanism in refusal({**config, "sasl.username": "nobody"}).str()
+    assert "wrong" not in safe.log.read_text() and "admin-secret" not in safe.log.read_text()
+
+
+def test_no_login_no_answer(safe):
+    for config in ({"bootstrap.servers": f"127.0.0.1:{setting(safe, 'port')}"},
+                   {"bootstrap.servers": f"127.0.0.1:{setting(safe, 'tls_port')}", "security.protocol": "SSL",
+                    "ssl.ca.location": str(safe.folder / "cert.pem")}):
+        with pytest.raises(KafkaException):
+            AdminClient(config).list_topics(timeout=2)
+
+
+def test_secrets_are_nowhere_to_be_read(safe):
+    import conftest
+    status, settings = conftest.request("GET", safe.url("console", "/api/settings"))
+    assert status == 200 and settings["users"] == ["admin", "alice", "bob"]
+    assert not any(p in json.dumps(settings, ensure_ascii=False) for p in PASSWORDS.values())
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_kafka_python(safe, mechanism):
+    make(safe, "t")
+    for door in DOORS:
+        config = login(safe, "admin", mechanism, door)
+        more = {"ssl_cafile": config["ssl.ca.location"]} if door == "SASL_SSL" else {}
+        p = kafka.KafkaProducer(bootstrap_servers=config["bootstrap.servers"], security_protocol=door, sasl_mechanism=mechanism,
+                                sasl_plain_username="admin", sasl_plain_password=PASSWORDS["admin"], **more)
+        assert p.send("t", b"x").get(20).offset == DOORS.index(door)
+        p.close()
+
+
+def test_kafkajs_scram_over_tls(safe):
+    make(safe, "t")
+    config = login(safe, "admin")
+    for mechanism in ("scram-sha-256", "scram-sha-512", "plain"):
+        done = subprocess.run(["node", ROOT / "tests/e2e/js/kafka_login.js", config["bootstrap.servers"], safe.folder / "cert.pem", mechanism,
+                               "admin", PASSWORDS["admin"]], capture_output=True, text=True, timeout=120, cwd=ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = json.loads(done.stdout.splitlines()[-1])
+        assert said["sent"] == 1 and said["read"] == [mechanism] and said["wrong"] == "KafkaJSSASLAuthenticationError", said
+
+
+def test_only_chosen_mechanisms(project):
+    one = secured(project, mechanisms=["SCRAM-SHA-512"]).start()
+    assert AdminClient(login(one, "admin", "SCRAM-SHA-512")).list_topics(timeout=10).brokers
+    with pytest.raises(KafkaException):
+        AdminClient(login(one, "admin", "PLAIN")).list_topics(timeout=2)
+
+
+def test_a_stored_credential_instead_of_a_password(project):
+    """What PostgreSQL's pg_authid has for the password 'pencil'."""
+    one = secured(project)
+    text = (one.folder / "tarn.yaml").read_text()
+    text = text.replace("password: bob's", "scram_sha_256: SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT"
+                        "4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=")
+    (one.folder / "tarn.yaml").write_text(text)
+    one.start()
+    for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+        assert AdminClient(login(one, "bob", mechanism, password="pencil")).list_topics(timeout=10).brokers
+    refusal(login(one, "bob", "SCRAM-SHA-512", password="pencil"))
+
+
+def refused_start(one):
+    done = subprocess.run([TARN, "up", one.folder], capture_output=True, text=True, timeout=60, env=one.environment())
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def test_start_is_refused(project):
+    """Nothing listens beyond loopback without users and TLS, and a wrong file or credential is named."""
+    one = secured(project, tls_host="0.0.0.0")
+    text = (one.folder / "tarn.yaml").read_text()
+    one_without = text[:text.index("users:")]
+    (one.folder / "tarn.yaml").write_text(one_without)
+    if "tls_port" in one_without:
+        assert "beyond loopback, and there are no users" in refused_start(one)
+    (one.folder / "tarn.yaml").write_text(text.replace("cert: cert.pem", "cert: nowhere.pem"))
+    assert "nowhere.pem" in refused_start(one)
+    (one.folder / "tarn.yaml").write_text(text.replace("password: bob's", "scram_sha_512: secret"))
+    said = refused_start(one)
+    assert "users.bob.scram_sha_512: expected a credential such as" in said and "secret" not in said
+    (one.folder / "tarn.yaml").write_text(text)
+    assert "kafka listens on 0.0.0.0, which no client can connect to" in refused_start(one)
+
+
+def test_beyond_loopback_with_users_and_tls(project):
+    one = secured(project, tls_host="0.0.0.0", tls_advertised_host="localhost").start()
+    config = {**login(one, "admin"), "bootstrap.servers": f"localhost:{setting(one, 'tls_port')}", "broker.address.family": "v4"}
+    assert [b.host for b in AdminClient(config).list_topics(timeout=10).brokers.values()] == ["localhost"]
