@@ -108,6 +108,13 @@ bool config_bool(const struct config *c, const char *key)
     return v.p && str_eq_nocase(str_trim(v), STR("true"));
 }
 
+bool config_refuse(const struct config *c, const char *key, const char *why, struct err *e)
+{
+    struct str v = config_str(c, key);
+
+    return err_set(e, ERR_INVALID, "Invalid value %.*s for configuration %s: %s", STR_ARG(v), key, why);
+}
+
 /* {"name":NAME, ...} with all values as strings, in the order given. */
 static struct str settings_text(struct settings *s, struct str name, json_t *o)
 {

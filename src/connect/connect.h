@@ -100,6 +100,8 @@ struct str config_str(const struct config *c,
                       const char *key);                      // value or default; STR_NULL when neither
 int64_t config_i64(const struct config *c, const char *key); // checked before, so always a number
 bool config_bool(const struct config *c, const char *key);
+/* For check(): "Invalid value V for configuration KEY: why", Kafka's words. False. */
+bool config_refuse(const struct config *c, const char *key, const char *why, struct err *e);
 
 struct connector_class {
     const char *const *names; // Java class names it answers to, NULL-terminated; the first is shown

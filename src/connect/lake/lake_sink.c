@@ -13,7 +13,6 @@
 #include "lake/lake.h"
 #include "os/os.h"
 
-#include <inttypes.h>
 #include <poll.h>
 
 enum { RETRY_MS = 1000 };
@@ -48,13 +47,11 @@ static bool is_avro(const struct config *c, const char *key)
 
 static bool check(const struct config *c, struct err *e)
 {
-    int64_t interval = config_i64(c, "commit.interval.ms"), bytes = config_i64(c, "commit.bytes");
-    if (interval < 100 || interval > 3600000)
-        return err_set(e, ERR_INVALID, "commit.interval.ms is %" PRId64 ": it must be from 100 to 3600000",
-                       interval);
+    int64_t interval_ms = config_i64(c, "commit.interval.ms"), bytes = config_i64(c, "commit.bytes");
+    if (interval_ms < 100 || interval_ms > 3600000)
+        return config_refuse(c, "commit.interval.ms", "it must be from 100 to 3600000", e);
     if (bytes < 65536 || bytes > 1073741824)
-        return err_set(e, ERR_INVALID, "commit.bytes is %" PRId64 ": it must be from 65536 to 1073741824",
-                       bytes);
+        return config_refuse(c, "commit.bytes", "it must be from 65536 to 1073741824", e);
     if (!is_avro(c, "key.converter") || !is_avro(c, "value.converter"))
         return err_set(e, ERR_INVALID,
                        "key.converter and value.converter must be io.confluent.connect.avro.AvroConverter");

@@ -131,18 +131,17 @@ static const char *const refused_prefixes[] = {"column.mask.", "column.truncate.
 static bool check_choice(const struct config *c, const char *key, const char *const *words, struct err *e)
 {
     struct str v = str_trim(config_str(c, key));
-    char all[400] = "";
-    size_t n = 0;
+    char why[400] = "supported here: ";
+    size_t n = strlen(why);
 
     if (!v.p || v.n == 0)
         return true;
     for (size_t i = 0; words[i]; i++) {
         if (str_eq_nocase(v, str_of(words[i])))
             return true;
-        n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "", words[i]);
+        n += (size_t)snprintf(why + n, sizeof why - n, "%s%s", i ? ", " : "", words[i]);
     }
-    return err_set(e, ERR_INVALID, "Invalid value %.*s for configuration %s: supported here: %s", STR_ARG(v),
-                   key, all);
+    return config_refuse(c, key, why, e);
 }
 
 static bool is_off(struct str v)
@@ -155,7 +154,7 @@ static bool check_refused(const struct config *c, struct err *e)
 {
     for (size_t i = 0; i < ARRAY_LEN(refused); i++)
         if (!is_off(config_str(c, refused[i])))
-            return err_set(e, ERR_INVALID, "Invalid value for configuration %s: not supported", refused[i]);
+            return config_refuse(c, refused[i], "not supported", e);
     for (struct map_it it = {0}; map_next(&c->values, &it);)
         for (size_t i = 0; i < ARRAY_LEN(refused_prefixes); i++)
             if (str_starts(it.key, str_of(refused_prefixes[i])))
@@ -181,8 +180,7 @@ static bool check_patterns(const struct config *c, struct err *e)
                 regfree(&re);
             mem_free(text);
             if (!ok)
-                return err_set(e, ERR_INVALID, "Invalid value %.*s for configuration %s: Invalid regex",
-                               STR_ARG(part), keys[i]);
+                return config_refuse(c, keys[i], "Invalid regex", e);
         }
     }
     return true;
@@ -204,28 +202,21 @@ static bool operation_ok(struct str s)
 
 static bool check(const struct config *c, struct err *e)
 {
-    struct str prefix = config_str(c, "topic.prefix");
+    const char *prefix_key = config_str(c, "topic.prefix").p ? "topic.prefix" : "database.server.name";
+    struct str prefix = config_str(c, prefix_key);
     struct str skipped = config_str(c, "skipped.operations"), part;
 
-    prefix = prefix.p ? prefix : config_str(c, "database.server.name");
     if (!prefix.p || prefix.n == 0)
         return err_set(e, ERR_INVALID,
                        "Missing required configuration \"topic.prefix\" which has no default value.");
     for (size_t i = 0; i < prefix.n; i++)
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", prefix.p[i]))
-            return err_set(e, ERR_INVALID,
-                           "Invalid value %.*s for configuration topic.prefix: only letters, digits, . _ and "
-                           "- may be used",
-                           STR_ARG(prefix));
+            return config_refuse(c, prefix_key, "only letters, digits, . _ and - may be used", e);
     if (!slot_name_ok(config_str(c, "slot.name")))
-        return err_set(e, ERR_INVALID,
-                       "Invalid value %.*s for configuration slot.name: 1 to 63 of a-z, 0-9 and underscore",
-                       STR_ARG(config_str(c, "slot.name")));
+        return config_refuse(c, "slot.name", "1 to 63 of a-z, 0-9 and underscore", e);
     while (str_cut(&skipped, ',', &part))
         if (!operation_ok(str_trim(part)))
-            return err_set(e, ERR_INVALID,
-                           "Invalid value %.*s for configuration skipped.operations: c, u, d, t or none",
-                           STR_ARG(part));
+            return config_refuse(c, "skipped.operations", "c, u, d, t or none", e);
     for (size_t i = 0; i < ARRAY_LEN(choices); i++)
         if (!check_choice(c, choices[i].key, choices[i].words, e))
             return false;

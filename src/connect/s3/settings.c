@@ -65,11 +65,6 @@ static const struct config_key keys[] = {
      "Where a record's time comes from: Wallclock or Record."},
 };
 
-static bool refuse(struct err *e, const char *key, struct str value, const char *why)
-{
-    return err_set(e, ERR_INVALID, "Invalid value %.*s for configuration %s: %s", STR_ARG(value), key, why);
-}
-
 /* The key has its default, or one of the values that are fine too. */
 static bool one_of(const struct config *c, const char *key, const char *const *fine, const char *why,
                    struct err *e)
@@ -79,13 +74,13 @@ static bool one_of(const struct config *c, const char *key, const char *const *f
     for (; *fine; fine++)
         if (str_eq_nocase(v, str_of(*fine)))
             return true;
-    return refuse(e, key, v, why);
+    return config_refuse(c, key, why, e);
 }
 #define FINE(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static bool must_be_off(const struct config *c, const char *key, struct err *e)
 {
-    return !config_bool(c, key) || refuse(e, key, config_str(c, key), "it is not supported");
+    return !config_bool(c, key) || config_refuse(c, key, "it is not supported", e);
 }
 
 /* ---- what is wrong ---- */
@@ -98,9 +93,10 @@ static bool check_credentials(const struct config *c, struct err *e)
         str_ends(class, STR(".DefaultAWSCredentialsProviderChain")) ||
         str_ends(class, STR(".DefaultCredentialsProvider")))
         return true;
-    return refuse(e, "s3.credentials.provider.class", class,
-                  "supported are com.amazonaws.auth.EnvironmentVariableCredentialsProvider and"
-                  " com.amazonaws.auth.DefaultAWSCredentialsProviderChain");
+    return config_refuse(c, "s3.credentials.provider.class",
+                         "supported are com.amazonaws.auth.EnvironmentVariableCredentialsProvider and"
+                         " com.amazonaws.auth.DefaultAWSCredentialsProviderChain",
+                         e);
 }
 
 static bool check_format(const struct config *c, struct err *e)
@@ -109,9 +105,11 @@ static bool check_format(const struct config *c, struct err *e)
     const struct sink_format *f = format_find(class);
 
     if (!f)
-        return refuse(e, "format.class", class,
-                      "supported are io.confluent.connect.s3.format.avro.AvroFormat, ...json.JsonFormat and"
-                      " ...bytearray.ByteArrayFormat");
+        return config_refuse(
+            c, "format.class",
+            "supported are io.confluent.connect.s3.format.avro.AvroFormat, ...json.JsonFormat and"
+            " ...bytearray.ByteArrayFormat",
+            e);
     if (converter.n == 0 && !f->has_schema)
         return err_set(e, ERR_INVALID,
                        "Missing required configuration \"value.converter\": %s needs one ending in %s",
@@ -151,10 +149,10 @@ static bool check_time(const struct config *c, const char *partitioner, struct e
     int64_t schedule = config_i64(c, "rotate.schedule.interval.ms");
 
     if (zone.n > 0 && !is_utc(zone))
-        return refuse(e, "timezone", zone, "only UTC is supported");
+        return config_refuse(c, "timezone", "only UTC is supported", e);
     if (zone.n == 0 && (timed || schedule > 0))
-        return refuse(e, "timezone", zone,
-                      timed ? "a time based partitioner needs it" : "scheduled rotation needs it");
+        return config_refuse(c, "timezone",
+                             timed ? "a time based partitioner needs it" : "scheduled rotation needs it", e);
     if (!timed)
         return true;
     if (!one_of(c, "timestamp.extractor", FINE("Wallclock", "Record"), "supported are Wallclock and Record",
@@ -163,8 +161,7 @@ static bool check_time(const struct config *c, const char *partitioner, struct e
     if (strcmp(partitioner, "TimeBasedPartitioner") != 0)
         return config_str(c, "path.format").n == 0 || path_check(config_str(c, "path.format"), e);
     if (config_i64(c, "partition.duration.ms") < 1)
-        return refuse(e, "partition.duration.ms", config_str(c, "partition.duration.ms"),
-                      "it must be positive");
+        return config_refuse(c, "partition.duration.ms", "it must be positive", e);
     return path_check(config_str(c, "path.format"), e);
 }
 
@@ -176,10 +173,11 @@ static bool check_partitioner(const struct config *c, struct err *e)
     if (!str_starts(class, STR(PARTITIONER)) ||
         (strcmp(name, "DefaultPartitioner") != 0 && strcmp(name, "TimeBasedPartitioner") != 0 &&
          strcmp(name, "DailyPartitioner") != 0 && strcmp(name, "HourlyPartitioner") != 0))
-        return refuse(e, "partitioner.class", class,
-                      "supported are DefaultPartitioner, TimeBasedPartitioner, DailyPartitioner and "
-                      "HourlyPartitioner of"
-                      " io.confluent.connect.storage.partitioner");
+        return config_refuse(c, "partitioner.class",
+                             "supported are DefaultPartitioner, TimeBasedPartitioner, DailyPartitioner and "
+                             "HourlyPartitioner of"
+                             " io.confluent.connect.storage.partitioner",
+                             e);
     return check_time(c, name, e);
 }
 
@@ -188,10 +186,9 @@ static bool settings_check(const struct config *c, struct err *e)
     int64_t pad = config_i64(c, "filename.offset.zero.pad.width");
 
     if (config_i64(c, "flush.size") < 1)
-        return refuse(e, "flush.size", config_str(c, "flush.size"), "it must be at least 1");
+        return config_refuse(c, "flush.size", "it must be at least 1", e);
     if (pad < 0 || pad > 19)
-        return refuse(e, "filename.offset.zero.pad.width", config_str(c, "filename.offset.zero.pad.width"),
-                      "it must be 0 to 19");
+        return config_refuse(c, "filename.offset.zero.pad.width", "it must be 0 to 19", e);
     return one_of(c, "s3.compression.type", FINE("none"), "only none is supported", e) &&
            one_of(c, "s3.ssea.name", FINE(""), "encryption by the store is not supported", e) &&
            one_of(c, "avro.codec", FINE("null", "deflate"), "supported are null and deflate", e) &&
@@ -318,7 +315,7 @@ bool settings_open_store(const struct config *c, const struct connect_env *env, 
 
     *own = false;
     if (url.n > 0 && !split_url(url, &scheme, &at))
-        return refuse(e, "store.url", url, "it is not a URL");
+        return config_refuse(c, "store.url", "it is not a URL", e);
     if (url.n == 0)
         (void)snprintf(at.host, sizeof at.host, "s3.%s.amazonaws.com", remote.region);
     else if (env->locate)
