@@ -136,14 +136,12 @@ enum s3_code s3_put_object_begin(struct s3_req *r)
     return code;
 }
 
-enum s3_code s3_put_object(struct s3_req *r)
+enum s3_code s3_put_commit(struct s3_req *r)
 {
     struct object_put *p = r->put;
     struct object_info info;
     struct err e;
 
-    if (r->body.has_sum)
-        object_put_meta(p, str_of(checksum_header(r->body.sum_kind)), r->body.sum_got);
     r->put = NULL; // commit frees it
     if (!object_put_commit(p, r->q->arena, &info, &e))
         return e.kind == ERR_INVALID ? S3_BAD_DIGEST : s3_failed(r, &e);
@@ -152,4 +150,11 @@ enum s3_code s3_put_object(struct s3_req *r)
         http_set(r->q, checksum_header(r->body.sum_kind), r->body.sum_got);
     http_answer(r->q, 200, NULL, STR(""));
     return S3_OK;
+}
+
+enum s3_code s3_put_object(struct s3_req *r)
+{
+    if (r->body.has_sum)
+        object_put_meta(r->put, str_of(checksum_header(r->body.sum_kind)), r->body.sum_got);
+    return s3_put_commit(r);
 }

@@ -106,4 +106,5 @@ s3_op_fn s3_put_object_begin, s3_upload_part_begin;
 enum s3_code s3_meta(struct s3_req *r, struct object_meta **meta, size_t *count);
 /* "If-None-Match: *" and "If-Match" of a write. */
 enum s3_code s3_write_conditions(struct s3_req *r, struct object_put_options *o);
+enum s3_code s3_put_commit(struct s3_req *r); // what was put becomes an object or a part, and is answered
 void s3_set_etag(struct s3_req *r, struct str etag);

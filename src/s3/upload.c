@@ -52,18 +52,7 @@ enum s3_code s3_upload_part_begin(struct s3_req *r)
 
 enum s3_code s3_upload_part(struct s3_req *r)
 {
-    struct object_put *p = r->put;
-    struct object_info info;
-    struct err e;
-
-    r->put = NULL;
-    if (!object_put_commit(p, r->q->arena, &info, &e))
-        return e.kind == ERR_INVALID ? S3_BAD_DIGEST : s3_failed(r, &e);
-    s3_set_etag(r, info.etag);
-    if (r->body.has_sum)
-        http_set(r->q, checksum_header(r->body.sum_kind), r->body.sum_got);
-    http_answer(r->q, 200, NULL, STR(""));
-    return S3_OK;
+    return s3_put_commit(r);
 }
 
 enum s3_code s3_abort_upload(struct s3_req *r)
