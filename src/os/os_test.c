@@ -153,6 +153,36 @@ TEST(a_spool_is_one_run_and_leaves_no_file)
     OK(os_remove_tree(os_real(), dir, &e));
 }
 
+/* All of the bytes, or an error with words; a spool that failed can be closed. */
+static bool spool_scenario(struct os *os, void *dir)
+{
+    struct os_spool spool = {0};
+    struct str all;
+    struct err e = {0};
+    bool ok = os_spool_open(&spool, os, dir, &e) && os_spool_add(&spool, STR("one "), &e) &&
+              os_spool_add(&spool, STR("two"), &e) && os_spool_view(&spool, &all, &e);
+    bool kept = ok ? str_is(all, "one two") : e.msg[0] != '\0';
+
+    os_spool_close(&spool);
+    return kept;
+}
+
+TEST(a_spool_holds_under_every_fault)
+{
+    char dir[TEMPDIR_MAX];
+    struct arena a = {0};
+    struct str *names;
+    struct err e;
+    unsigned faults;
+    size_t n;
+
+    OK(tempdir_make(dir));
+    OK(os_fault_walk(spool_scenario, dir, &faults) && faults > 10);
+    OK(os_list(os_real(), dir, &a, &names, &n, &e) && n == 0);
+    arena_fini(&a);
+    OK(os_remove_tree(os_real(), dir, &e));
+}
+
 TEST(space_of_a_file_system)
 {
     struct os_space space;

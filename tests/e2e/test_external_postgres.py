@@ -11,8 +11,10 @@ import tempfile
 
 import psycopg2
 import pytest
+import yaml
 
-from conftest import free_port, request, wait_for
+from conftest import free_port, merged, request, wait_for
+from test_full_disk import disk  # noqa: F401
 from test_spine import check_report, seed, traffic, changes, verified
 
 BIN = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
@@ -130,6 +132,31 @@ def test_a_server_by_url_does_all_the_private_one_does(project, port):
         assert not (tarn.folder / "data/postgres").exists() and not (tarn.folder / "data/postgres.path").exists()
         tarn.stop()
         assert postgres.answers(), "tarn stops its own server only"
+
+
+def test_a_full_disk_is_waited_out(project, disk):  # noqa: F811
+    """Everything tarn keeps is on the full disk; the source goes on elsewhere. Then there is room, and nothing is missing."""
+    with server() as postgres:
+        tarn = shop(project, postgres.url())
+        settings = tarn.folder / "tarn.yaml"
+        small = {"data": str(disk / "data"), "log": {"journal_bytes": "1 MiB", "segment_bytes": "4 MiB"}}
+        settings.write_text(yaml.safe_dump(merged(yaml.safe_load(settings.read_text()), small)))
+        tarn.start()
+        try:
+            seed(tarn, 200)
+            verified(tarn)
+            filler = disk / "filler"
+            filler.write_bytes(b"x" * max(0, os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - 3_000_000))
+            for n in range(20):  # a transaction of 300 kB each
+                postgres.run(f"UPDATE customers SET address = repeat('{n} is what differs', 100)")
+            wait_for(lambda: "task postgres-source-storefront-0" in tarn.log_end(400) and "trying again" in tarn.log_end(400),
+                     "the source to find the disk full")
+            assert "no space left" in tarn.log_end(400).lower()
+            postgres.run("DELETE FROM payments WHERE id % 3 = 0")
+            filler.unlink()
+            check_report(verified(tarn))
+        finally:
+            tarn.stop()
 
 
 def test_no_server_there(project):
