@@ -25,7 +25,7 @@
 static struct log *the_log;
 static struct schema_store *schemas;
 
-static void fail(const struct err *e)
+static _Noreturn void fail(const struct err *e)
 {
     fprintf(stderr, "capture_rig: %s\n", e->msg);
     exit(1);

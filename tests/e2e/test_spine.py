@@ -13,7 +13,7 @@ from conftest import request, wait_for
 
 TABLES = ["customers", "order_items", "orders", "payments", "products"]
 PLACES = ["topic", "raw", "bronze", "silver"]
-KILLS = 50
+KILLS = int(os.environ.get("KILLS", "50"))
 
 
 def seed(tarn, orders):
