@@ -417,6 +417,51 @@ TEST(topics_that_come_later_are_dealt_to_the_tasks)
     OK(end());
 }
 
+static int64_t late(struct str batch)
+{
+    struct log_part_write part = {.topic = STR("late"), .batches = batch};
+
+    return log_append(w.log, &part, 1, &w.e) ? part.base_offset : -1;
+}
+
+static int64_t late_value(struct batch_writer *b, const char *value, int64_t producer, int32_t sequence)
+{
+    batch_begin(b, 1 << 20);
+    batch_add(b, 0, STR_NULL, str_of(value), NULL, 0);
+    b->producer_id = producer;
+    b->producer_epoch = 0;
+    b->base_sequence = producer < 0 ? -1 : sequence;
+    b->attributes = producer < 0 ? 0 : BATCH_TRANSACTIONAL;
+    return late(batch_end(b));
+}
+
+static int64_t late_end(struct batch_writer *b, int64_t producer, bool commit)
+{
+    return late(batch_mark_write(b, producer, 0, &(struct batch_mark){.commit = commit}, 1));
+}
+
+TEST(a_sink_sees_no_record_that_was_not_committed)
+{
+    struct log_settings s;
+    struct batch_writer b = {0};
+
+    OK(begin());
+    log_settings_default(w.log, &s);
+    OK(log_ensure_topic(w.log, STR("late"), 1, &s, &w.e));
+    OK(put("to", "{\"connector.class\":\"test.Sink\",\"colour\":\"red\",\"topics\":\"late\"}"));
+    OK(late_value(&b, "v1", -1, 0) == 0 && late_value(&b, "v2", 7, 0) == 1 &&
+       late_value(&b, "v3", -1, 0) == 2);
+    OK(late_value(&b, "v4", 8, 0) == 3 && reaches(&w.got[0], 1)); // what is behind an open one waits
+    OK(late_end(&b, 7, false) == 4 && reaches(&w.got[0], 2));
+    OK(w.sum_seen[1] == 1 && w.sum_seen[2] == 0 && w.sum_seen[3] == 1 && w.sum_seen[4] == 0);
+    OK(late_end(&b, 8, true) == 5 && reaches(&w.got[0], 3) && w.sum_seen[4] == 1);
+    OK(late_value(&b, "v5", 8, 1) == 6 && late_end(&b, 8, false) == 7); // nothing of this
+    OK(late_value(&b, "v6", 8, 2) == 8 && late_end(&b, 8, true) == 9 && reaches(&w.got[0], 4));
+    OK(w.sum_seen[2] == 0 && w.sum_seen[5] == 0 && w.sum_seen[6] == 1);
+    batch_fini(&b);
+    OK(end());
+}
+
 TEST(a_barrier_is_reached_exactly)
 {
     struct connect_barrier at = {.topic = STR("numbers"), .offset = 30};

@@ -26,6 +26,7 @@ struct sink {
     struct log_watch *watches; // [part_count]
     bool *watching;
     struct buf fetched;
+    int64_t fetched_to; // the offset behind it, with what is never seen: aborted records, markers
     struct arena arena;
     struct sink_record *records; // [SINK_PUT_MAX]
     int64_t *safe;               // [part_count] what flush() says
@@ -240,10 +241,12 @@ static bool deliver(struct sink *s, size_t part, int64_t limit, struct err *e)
     }
     ok = ok && put(s, n, part, e) && batch_ok(&r, e);
     arena_fini(&a);
+    if (ok && p->next < s->fetched_to)
+        p->next = s->fetched_to < limit ? s->fetched_to : limit;
     return ok;
 }
 
-/* Records from p->next on. What was trimmed since the range was looked at is not missed: the reader goes on behind it. */
+/* Records from p->next on, those of transactions when they are committed. What was trimmed since the range was looked at is not missed: the reader goes on behind it. */
 static bool fetch(struct sink *s, struct sink_partition *p, struct log_range *r, struct err *e)
 {
     struct log *log = s->t->connect->env.log;
@@ -252,7 +255,9 @@ static bool fetch(struct sink *s, struct sink_partition *p, struct log_range *r,
         if (p->next < r->start)
             p->next = r->start;
         buf_reset(&s->fetched);
-        if (log_fetch(log, p->topic, p->partition, p->next, SINK_FETCH_BYTES, &s->fetched, e))
+        s->fetched_to = p->next;
+        if (log_fetch_committed(log, p->topic, p->partition, &s->fetched_to, SINK_FETCH_BYTES, &s->fetched,
+                                e))
             return true;
         if (e->kind != ERR_NOT_FOUND || !log_range(log, p->topic, p->partition, r) || p->next >= r->start)
             return false;
@@ -271,17 +276,11 @@ static bool take(struct sink *s, size_t i, bool *more, struct err *e)
     bool there = log_range(t->connect->env.log, p->topic, p->partition, &r);
     int64_t limit = limit_of(s, i), before = p->next;
 
-    if (!there || p->next >= r.end || p->next >= limit)
+    if (!there || p->next >= r.stable || p->next >= limit)
         return true;
-    limit = limit < r.end ? limit : r.end;
+    limit = limit < r.stable ? limit : r.stable;
     if (!fetch(s, p, &r, e) || !deliver(s, i, limit, e))
         return false;
-    if (p->next == before) { // only records that compaction took away
-        struct batch_header h;
-
-        if (batch_header(buf_view(&s->fetched), &h))
-            p->next = h.base_offset + h.last_offset_delta + 1;
-    }
     *more = p->next != before;
     return true;
 }
@@ -291,6 +290,17 @@ static bool take(struct sink *s, size_t i, bool *more, struct err *e)
 static void on_records(void *arg)
 {
     task_poke(arg);
+}
+
+/* Where the next append makes more to read; while a transaction is open that is the partition's end. */
+static int64_t watch_from(struct sink *s, const struct sink_partition *p)
+{
+    struct log_range r;
+
+    return log_range(s->t->connect->env.log, p->topic, p->partition, &r) && p->next >= r.stable &&
+                   r.end > p->next
+               ? r.end
+               : p->next;
 }
 
 static void watch(struct sink *s)
@@ -304,7 +314,7 @@ static void watch(struct sink *s)
             continue;
         s->watches[i] = (struct log_watch){.fn = on_records, .arg = t};
         s->watching[i] = true;
-        log_watch(t->connect->env.log, p->topic, p->partition, p->next, &s->watches[i]);
+        log_watch(t->connect->env.log, p->topic, p->partition, watch_from(s, p), &s->watches[i]);
     }
 }
 

@@ -217,12 +217,14 @@ static bool read_partition(struct tail *t, struct stream *s, int32_t partition, 
     if (*next < range.start)
         *next = range.start;
     while (ok && *next < range.end && t->bytes <= s->lake->tail_bytes) {
-        int64_t before = *next;
+        int64_t before = *next, behind = *next;
         buf_reset(&batches);
-        ok = log_fetch(log, str_of(s->topic), partition, *next, TAIL_FETCH, &batches, e) &&
+        ok = log_fetch_committed(log, str_of(s->topic), partition, &behind, TAIL_FETCH, &batches, e) &&
              take_batches(t, partition, buf_view(&batches), next, keyed, e);
+        if (ok && behind > *next)
+            *next = behind;
         if (ok && *next == before)
-            break; // compacted away
+            break; // what follows is not committed
     }
     buf_fini(&batches);
     return ok;

@@ -143,6 +143,7 @@ static int64_t first_offset(const struct topic_feed *t)
 static bool next_record(struct topic_feed *t, struct record *r, struct err *e)
 {
     const struct table *table = t->ev.t;
+    int64_t from;
 
     for (; t->partition < table->partitions; t->partition++, t->offset = -1, t->open = false) {
         for (;;) {
@@ -158,13 +159,14 @@ static bool next_record(struct topic_feed *t, struct record *r, struct err *e)
                 break;
             buf_reset(&t->bytes);
             arena_reset(&t->record_arena);
-            if (!log_fetch(t->ev.env->connect_env->log, table->topic, t->partition, t->offset, FETCH_BYTES,
-                           &t->bytes, e))
+            from = t->offset;
+            if (!log_fetch_committed(t->ev.env->connect_env->log, table->topic, t->partition, &t->offset,
+                                     FETCH_BYTES, &t->bytes, e))
                 return false;
-            if (t->bytes.n == 0)
+            if (t->offset == from)
                 break;
             batch_open(&t->reader, &t->record_arena, buf_view(&t->bytes));
-            t->reader.skip_below = t->offset;
+            t->reader.skip_below = from;
             t->open = true;
         }
     }

@@ -116,18 +116,18 @@ def test_timeout_beyond_the_limit_is_refused(broker):
 class Mover(threading.Thread):
     """Consumes numbers from "in" and produces each, doubled, to both partitions of "out", with the positions, in transactions."""
 
-    def __init__(self, broker, count):
+    def __init__(self, broker):
         super().__init__(daemon=True)
-        self.broker, self.count, self.error, self.done = broker, count, None, threading.Event()
+        self.broker, self.error, self.done = broker, None, threading.Event()
 
     def group(self):
-        c = consumer(self.broker, "movers", isolation_level="read_committed", reconnect_backoff_max_ms=200)
+        c = consumer(self.broker, "movers", isolation_level="read_committed", reconnect_backoff_max_ms=200, group_instance_id="mover")
         c.subscribe(["in"])
         return c
 
     def move(self, p, c, n):
         """One transaction; every fifth is aborted, and what it read is read again."""
-        messages = c.consume(20, 0.5)
+        messages = c.consume(60, 0.5)
         messages = [m for m in messages if not m.error()]
         if not messages:
             return
@@ -169,15 +169,13 @@ def test_consume_transform_produce_is_exactly_once_under_kill_9(broker):
     create(broker, "out", 2)
     for partition in (0, 1):
         send(broker, "in", [str(n) for n in range(partition, count, 2)], partition)
-    mover = Mover(broker, count)
+    mover = Mover(broker)
     mover.start()
     for kill in range(4):
         while len(committed(broker, "out")) < (kill + 1) * 150:
             assert mover.is_alive(), mover.error
         broker.kill()
         broker.start()
-        both = [sorted(committed(broker, "out", partition)) for partition in (0, 1)]
-        assert both[0] == both[1] or mover.is_alive()
     while len(committed(broker, "out")) < count:
         assert mover.is_alive(), mover.error
     mover.done.set()
