@@ -1,0 +1,90 @@
+"""The broker, seen by librdkafka and by plain connections; every acknowledgement comes after fdatasync.
+
+broker.produce      1 KB messages a second, acks=all, one connection, 12 partitions; beside the same into librdkafka's own broker in
+                    memory, turn by turn. The median of some turns.
+broker.ack_p99_ms   p99 of acknowledgements at 10,000 messages a second, less one fdatasync of the same bytes (its median, over a
+                    preallocated file); beside that fdatasync.
+broker.many         messages a second of 1,000 connections to 1,000 partitions that offer 100,000; beside 12 connections to 12 partitions.
+broker.many_memory  resident MB after that; beside the same process before it.
+broker.idle_cpu     percent of one core in ten seconds of doing nothing.
+broker.idle_memory  resident MB of the Kafka door alone, idle.
+"""
+import os
+import statistics
+import tempfile
+import threading
+import time
+
+from broker_rig import BUILD, Broker, Mock, load
+
+FIGURES = ["broker.produce", "broker.ack_p99_ms", "broker.many", "broker.many_memory", "broker.idle_cpu", "broker.idle_memory"]
+NEEDS = ["tarn", "bench_kafka_load", "bench_kafka_many"]
+TURNS, MESSAGES, BYTES = 5, 500_000, 1024
+RATE, SECONDS = 10_000, 5
+MANY, MANY_RATE = 1_000, 100_000
+
+
+def sync_ms():
+    """The median of writing one message over a preallocated file until it is on the disk."""
+    with tempfile.NamedTemporaryFile(dir=BUILD) as f:
+        fd = f.fileno()
+        os.pwrite(fd, bytes(1 << 20), 0)
+        os.fsync(fd)
+        times = []
+        for i in range(500):
+            begun = time.monotonic()
+            os.pwrite(fd, b"x" * BYTES, i * BYTES)
+            os.fdatasync(fd)
+            times.append(1000 * (time.monotonic() - begun))
+        return statistics.median(times)
+
+
+def produce():
+    with Broker(partitions=12) as broker, Mock(12) as mock:
+        ours, theirs = [], []
+        for turn in range(TURNS):
+            ours += load("produce", broker.address, f"load{turn}", MESSAGES, BYTES)
+            theirs += load("produce", mock.address, "load", MESSAGES, BYTES)
+    best = sorted(zip(ours, theirs), key=lambda pair: pair[0] / pair[1])[TURNS // 2]
+    yield "broker.produce", "msg/s", best[0], "librdkafka's mock", best[1]
+
+
+def ack():
+    with Broker(partitions=12) as broker:
+        turns = []
+        for _ in range(3):
+            disk = sync_ms()
+            turns.append((load("ack", broker.address, "ack", RATE, SECONDS, BYTES)[1] - disk, disk))
+    p99, disk = sorted(turns)[1]
+    yield "broker.ack_p99_ms", "ms", p99, "one fdatasync", disk
+
+
+def many():
+    with Broker(partitions=MANY) as broker:
+        before = broker.resident_mb()
+        wide = load("127.0.0.1", broker.port, made(broker, "wide"), MANY, MANY, MANY_RATE, SECONDS, program="bench_kafka_many")
+        after = broker.resident_mb()
+    with Broker(partitions=12) as broker:
+        narrow = load("127.0.0.1", broker.port, made(broker, "narrow"), 12, 12, MANY_RATE, SECONDS, program="bench_kafka_many")
+    yield "broker.many", "msg/s", wide[0], "12 partitions", narrow[0]
+    yield "broker.many_memory", "MB", after, "before", before
+
+
+def made(broker, topic):
+    """The topic, made by asking for it."""
+    load("produce", broker.address, topic, 1, 10)
+    return topic
+
+
+def idle():
+    with Broker() as broker:
+        threading.Event().wait(2)  # the start's last jobs
+        cpu, begun = broker.cpu_seconds(), time.monotonic()
+        threading.Event().wait(10)
+        yield "broker.idle_cpu", "%", 100 * (broker.cpu_seconds() - cpu) / (time.monotonic() - begun), None, None
+        yield "broker.idle_memory", "MB", broker.resident_mb(), None, None
+
+
+def run():
+    for part in (produce, ack, many, idle):
+        yield from part()
