@@ -11,7 +11,7 @@ enum {
     PRODUCE_KEY = 0,       //
     IDLE_MS = 600000,      // Kafka: connections.max.idle.ms
     LOGIN_MS = 10000,      // a client that has not logged in by then is cut
-    APPENDS_MAX = 16,      // produce requests of one connection that wait for the disk
+    APPENDS_MAX = 1024,    // produce requests of one connection that wait for the disk
     UNSENT_MAX = 16 << 20, // a client that does not read its answers gets no more of them
     APPEND_BYTES_MAX =
         64 << 20, // over all connections; more waits outside, one request a connection excepted
@@ -24,7 +24,7 @@ struct kafka_conn {
     struct timer *login_timer; // while a login is awaited
     struct conn *c;
     struct kafka_req *first, **tail; // begun, in the order they came
-    size_t count;
+    size_t count, others;            // others: that are no produce requests
     bool paused, stopping;
 };
 
@@ -111,6 +111,7 @@ static void on_done(struct kafka_req *q)
         if (!kc->first)
             kc->tail = &kc->first;
         kc->count--;
+        kc->others -= q->api->key != PRODUCE_KEY;
         if (q->proven)
             log_in(kc, q->proven);
         if (!q->hang_up && !q->silent)
@@ -132,11 +133,8 @@ static bool may_begin(struct kafka_conn *kc, int16_t key)
         return false;
     if (kc->count == 0)
         return true;
-    if (key != PRODUCE_KEY || kc->count >= APPENDS_MAX)
+    if (key != PRODUCE_KEY || kc->others > 0 || kc->count >= APPENDS_MAX)
         return false;
-    for (const struct kafka_req *q = kc->first; q; q = q->next)
-        if (q->api->key != PRODUCE_KEY)
-            return false;
     mutex_lock(&kc->k->lock);
     waiting = kc->k->append_bytes;
     mutex_unlock(&kc->k->lock);
@@ -219,6 +217,7 @@ static size_t on_input(void *state, struct str bytes)
     *kc->tail = q;
     kc->tail = &q->next;
     kc->count++;
+    kc->others += q->api->key != PRODUCE_KEY;
     obs_add(OBS_kafka_requests_total, 1);
     obs_trace("kafka", "request: api, version", be_get16(bytes.p + 4), be_get16(bytes.p + 6));
     kafka_req_run(q, on_done, kc);

@@ -181,7 +181,9 @@ static bool sync_seg(struct log *l, const struct dirty *d, struct err *e)
         d->seg->fresh = false;
         mutex_unlock(&d->part->lock);
     }
-    if (!ok)
+    if (ok)
+        seg_forget_old(d->part, d->seg);
+    else
         (void)err_wrap(e, "segment %s.log", d->seg->path);
     arena_fini(&a);
     return ok;

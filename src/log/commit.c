@@ -224,6 +224,11 @@ static bool sync_direct(struct log *l, struct err *e)
     struct arena a = {0};
     bool ok = true;
 
+    for (size_t i = 0; g->sync_n > 1 && i < g->sync_n; i++) { // the disk gets all of it at once
+        struct seg *s = g->sync[i].seg;
+
+        s->os->advise(s->os, s->wfd, s->size, s->staged - s->size, OS_WRITE_OUT);
+    }
     for (size_t i = 0; ok && i < g->sync_n; i++) {
         struct seg *s = g->sync[i].seg;
 
@@ -240,6 +245,8 @@ static bool sync_direct(struct log *l, struct err *e)
         mutex_unlock(&p->lock);
         if (!ok)
             e->kind = ERR_IO;
+        else
+            seg_forget_old(p, s);
     }
     arena_fini(&a);
     return ok;

@@ -61,6 +61,7 @@ struct seg {
     int64_t size;       // published bytes; part.lock
     int64_t staged;     // committer: bytes written, published or not
     int64_t reserved;   // committer: the file's length
+    int64_t forgotten;  // bytes that the page cache need not hold; part.lock
     int64_t max_ts;     // of the published batches
     int64_t created_ms; // wall clock of the first append, TIME_NONE before
     int fd;             // for reading, -1: not open; part.lock
@@ -90,6 +91,11 @@ int seg_fd(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
 /* Opens it for appending at `staged`; what lies there was never published and is cut off. The second leaves it in place. */
 bool seg_open_write(struct part *p, struct seg *s, bool create, struct err *e) MUST_CHECK;
 bool seg_open_replay(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
+/*
+ * After a sync: the page cache keeps the newest bytes of a segment, which its readers want; older ones come from the disk again.
+ * So a log that is written fast pushes nobody else out of memory, and its pages are used again instead of being found anew.
+ */
+void seg_forget_old(struct part *p, struct seg *s);
 
 /* REQUIRES part.lock, or a segment that nobody else knows. */
 void seg_index_add(struct seg *s, int64_t offset, int64_t pos, int64_t max_ts);

@@ -10,6 +10,7 @@
 
 enum { INDEX_MAGIC = 0x74617269, BLOCK_HEAD = 12, ENTRY = 16 }; // "tari"
 enum { HOP_WINDOW = 16 * 1024 };
+enum { CACHE_KEEP = 8 << 20, CACHE_STEP = 1 << 20 };
 
 struct seg *seg_new(struct log *l, const struct part *p, int64_t base)
 {
@@ -98,6 +99,23 @@ static bool open_write(struct part *p, struct seg *s, bool create, bool cut, str
     s->fresh = s->fresh || create;
     mutex_unlock(&p->lock);
     return true;
+}
+
+void seg_forget_old(struct part *p, struct seg *s)
+{
+    int64_t from, to;
+    int fd;
+
+    mutex_lock(&p->lock);
+    fd = s->wfd;
+    from = s->forgotten;
+    to = s->size - CACHE_KEEP;
+    to -= to % CACHE_STEP;
+    if (to > from)
+        s->forgotten = to;
+    mutex_unlock(&p->lock);
+    if (to > from)
+        s->os->advise(s->os, fd, from, to - from, OS_FORGET);
 }
 
 bool seg_open_write(struct part *p, struct seg *s, bool create, struct err *e)

@@ -285,9 +285,11 @@ static void offer_kept(struct conn *c)
 /* Room behind what is kept: more the longer the message grows, but never over input_max. */
 static size_t make_room(struct conn *c)
 {
-    size_t max = c->proto->input_max, want;
+    size_t max = c->proto->input_max, want, room = c->in_cap - c->in_at - c->in_n;
 
-    if (c->in_at > 0) {
+    if (room >= INPUT_KEEP / 4 && c->in_n + room <= max)
+        return room;
+    if (c->in_at > 0) { // not more often than the buffer has been used up
         memmove(c->in, c->in + c->in_at, c->in_n);
         c->in_at = 0;
     }
@@ -337,7 +339,7 @@ static bool read_once(struct conn *c)
             conn_abort(c);
             return false;
         }
-        got = receive(c, c->in + c->in_n, room);
+        got = receive(c, c->in + c->in_at + c->in_n, room);
         if (got > 0) {
             c->in_n += (size_t)got;
             offer_kept(c);

@@ -72,6 +72,13 @@ static int fault_fallocate(struct os *os, int fd, int64_t at, int64_t n)
     return hit(f, true) ? -1 : f->under->fallocate(f->under, fd, at, n);
 }
 
+static void fault_advise(struct os *os, int fd, int64_t at, int64_t n, enum os_advice what)
+{
+    struct os_fault *f = fault_of(os);
+
+    f->under->advise(f->under, fd, at, n, what);
+}
+
 static int fault_ftruncate(struct os *os, int fd, int64_t size)
 {
     struct os_fault *f = fault_of(os);
@@ -149,6 +156,7 @@ void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind
                 .fdatasync = fault_fdatasync,
                 .fsync = fault_fsync,
                 .fallocate = fault_fallocate,
+                .advise = fault_advise,
                 .ftruncate = fault_ftruncate,
                 .close = fault_close,
                 .rename = fault_rename,

@@ -26,6 +26,9 @@ struct os_stat {
     bool is_dir;
 };
 
+/* What the page cache does with a range of a file: begins to write it to the disk, or forgets it once it is there. */
+enum os_advice { OS_WRITE_OUT, OS_FORGET };
+
 typedef void os_name_fn(void *arg, struct str name);
 
 struct os {
@@ -37,6 +40,8 @@ struct os {
     int (*fsync)(struct os *os, int fd);
     int (*fallocate)(struct os *os, int fd, int64_t at,
                      int64_t n); // reserves blocks, file grows, holes read as zero
+    void (*advise)(struct os *os, int fd, int64_t at, int64_t n,
+                   enum os_advice what); // changes no content and promises nothing
     int (*ftruncate)(struct os *os, int fd, int64_t size);
     int (*close)(struct os *os, int fd); // always closes
     int (*rename)(struct os *os, const char *from, const char *to);

@@ -255,6 +255,11 @@ static int ram_fallocate(struct os *os, int fd, int64_t at, int64_t n)
     return end(r, 0);
 }
 
+static void ram_advise(struct os *os, int fd, int64_t at, int64_t n, enum os_advice what)
+{
+    (void)os, (void)fd, (void)at, (void)n, (void)what;
+}
+
 static int ram_ftruncate(struct os *os, int fd, int64_t size)
 {
     struct ram *r = ram_of(os);
@@ -531,6 +536,7 @@ struct ram *ram_new(uint64_t seed)
         .fdatasync = ram_fsync,
         .fsync = ram_fsync,
         .fallocate = ram_fallocate,
+        .advise = ram_advise,
         .ftruncate = ram_ftruncate,
         .close = ram_close,
         .rename = ram_rename,

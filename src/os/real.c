@@ -53,6 +53,15 @@ static int real_fallocate(struct os *os, int fd, int64_t at, int64_t n)
     return st.st_size >= at + n ? 0 : ftruncate(fd, at + n);
 }
 
+static void real_advise(struct os *os, int fd, int64_t at, int64_t n, enum os_advice what)
+{
+    (void)os;
+    if (what == OS_WRITE_OUT)
+        (void)sync_file_range(fd, at, n, SYNC_FILE_RANGE_WRITE);
+    else
+        (void)posix_fadvise(fd, at, n, POSIX_FADV_DONTNEED);
+}
+
 static int real_ftruncate(struct os *os, int fd, int64_t size)
 {
     (void)os;
@@ -167,6 +176,7 @@ struct os *os_real(void)
         .fdatasync = real_fdatasync,
         .fsync = real_fsync,
         .fallocate = real_fallocate,
+        .advise = real_advise,
         .ftruncate = real_ftruncate,
         .close = real_close,
         .rename = real_rename,
