@@ -30,6 +30,21 @@ static void decode(struct arena *a, const struct avro *s, struct str data, size_
         must(c.rows == 0);
 }
 
+/* What JSON becomes is a whole value of the schema. */
+static void from_json(const struct avro *s, struct str json)
+{
+    struct buf bytes = buf_make(1 << 20);
+    struct err e;
+
+    if (avro_from_json(s, json, &bytes, &e)) {
+        struct rd r = rd_str(buf_view(&bytes));
+
+        avro_skip(s, &r);
+        must(rd_ok(&r) && rd_left(&r) == 0);
+    }
+    buf_fini(&bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -48,8 +63,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct rd skipped = rd_str(record), shown = skipped;
 
         avro_skip(s, &skipped);
-        if (avro_to_json(s, &shown, &json, &e))
+        if (avro_to_json(s, &shown, &json, &e)) {
             must(rd_ok(&skipped) ? skipped.at == shown.at : true);
+            from_json(s, buf_view(&json));
+        }
+        from_json(s, record);
         if (s->kind == AVRO_RECORD)
             decode(&a, s, record, rd_ok(&skipped) ? record.n - rd_left(&skipped) : SIZE_MAX);
     }
