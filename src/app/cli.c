@@ -2,6 +2,7 @@
 
 #include "app/app.h"
 #include "base/mem.h"
+#include "log/settings.h"
 #include "obs/obs.h"
 #include "os/os.h"
 
@@ -26,8 +27,8 @@ static const struct verb {
     {"init", "[EXAMPLE] FOLDER", "Make a project from an example, storefront where none is named.",
      verb_init},
     {"version", "[--json]", "Say which tarn this is.", verb_version},
-    {"help", "[VERB | settings [--markdown]]", "Say this, or explain a verb, or every setting of tarn.yaml.",
-     verb_help},
+    {"help", "[VERB | settings | topic-settings [--markdown]]",
+     "Say this, or explain a verb, or every setting of tarn.yaml, or of topics.", verb_help},
 };
 
 /* ---- words ---- */
@@ -154,9 +155,11 @@ static bool verb_help(struct words *w, struct err *e)
         explain(stdout, about);
         return true;
     }
-    if (!str_is(str_of(w->v[0]), "settings"))
-        return err_set(e, ERR_BAD_INPUT, "there is help about settings and about each verb");
-    if (markdown)
+    if (!str_is(str_of(w->v[0]), "settings") && !str_is(str_of(w->v[0]), "topic-settings"))
+        return err_set(e, ERR_BAD_INPUT, "there is help about settings, topic-settings and each verb");
+    if (str_is(str_of(w->v[0]), "topic-settings"))
+        log_settings_page(&b, markdown);
+    else if (markdown)
         conf_markdown(&b);
     else
         conf_help(&b);

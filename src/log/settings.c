@@ -380,3 +380,81 @@ bool log_settings_check(const struct log_settings *s, struct err *e)
                        (long long)s->min_compaction_lag_ms, (long long)s->max_compaction_lag_ms);
     return true;
 }
+
+/* ---- for people ---- */
+
+static void allowed(const struct log_setting *row, struct buf *b)
+{
+    struct str rest = str_of(row->_words), word;
+
+    switch ((enum kind)row->_kind) {
+    case NUMBER:
+        buf_fmt(b, "a whole number from %lld", (long long)row->_least);
+        if (row->_most != INT64_MAX && row->_most != INT32_MAX)
+            buf_fmt(b, " to %lld", (long long)row->_most);
+        break;
+    case FLAG:
+        buf_str(b, STR("true or false"));
+        break;
+    case WORD:
+        for (bool first = true; str_cut(&rest, '|', &word); first = false)
+            buf_fmt(b, "%s%.*s", first ? "" : ", ", STR_ARG(word));
+        break;
+    case RATIO:
+        buf_str(b, STR("a number from 0 to 1"));
+        break;
+    case POLICY:
+        buf_str(b, STR("delete, compact, or both with a comma"));
+        break;
+    case TIME_TYPE:
+        buf_str(b, STR("CreateTime or LogAppendTime"));
+        break;
+    case ONE:
+        buf_str(b, STR("nothing else"));
+        break;
+    }
+}
+
+static void page_row(const struct log_setting *row, const struct log_settings *defaults, bool markdown,
+                     struct buf *b)
+{
+    struct arena a = {0};
+    struct str value = log_setting_text(row, defaults, &a);
+
+    if (markdown)
+        buf_fmt(b, "| `%s` | %s%.*s%s | ", row->name, value.n ? "`" : "", STR_ARG(value), value.n ? "`" : "");
+    else
+        buf_fmt(b, "\n%s: %.*s\n    %s Allowed: ", row->name, STR_ARG(value), row->sentence);
+    allowed(row, b);
+    if (markdown)
+        buf_fmt(b, " | %s |\n", row->sentence);
+    else
+        buf_str(b, STR(".\n"));
+    arena_fini(&a);
+}
+
+void log_settings_page(struct buf *b, bool markdown)
+{
+    struct log_settings defaults;
+
+    log_settings_init(&defaults);
+    if (markdown)
+        buf_str(
+            b,
+            STR("# Settings of topics\n\n"
+                "This page is made from `src/log/settings.c` by `tarn help topic-settings --markdown`; a "
+                "test keeps it "
+                "current.\n\n"
+                "Names, bounds and defaults are Kafka's. They are set when a topic is made or altered, by "
+                "any Kafka "
+                "client or `tarn topic`. What was not set follows the broker: Kafka's defaults, and "
+                "`log.segment_bytes` of "
+                "`tarn.yaml`. A value that would not be obeyed is refused, but for the settings below that "
+                "begin with "
+                "\"Without effect\": one broker, or what tarn always does, makes any value of them true.\n\n"
+                "| setting | default | allowed | |\n|---|---|---|---|\n"));
+    else
+        buf_str(b, STR("Settings of topics, with Kafka's names.\n"));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        page_row(&rows[i], &defaults, markdown, b);
+}

@@ -21,6 +21,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -112,3 +113,5 @@ bool log_settings_check(const struct log_settings *s, struct err *e) MUST_CHECK;
 void log_settings_mark(const struct log_settings *defaults, struct log_settings *s);
 /* The table's defaults. */
 void log_settings_init(struct log_settings *s);
+/* All rows for people: docs/topics.md, or plain text. */
+void log_settings_page(struct buf *b, bool markdown);

@@ -8,7 +8,8 @@ async function refusal(promise) {
     await promise
     return 'it was done'
   } catch (e) {
-    if (e.partitions) return e.partitions[0].error.type
+    const cause = e.cause || e
+    if (cause.partitions) return cause.partitions[0].error.type
     return e.type || (e.errors && e.errors[0] && e.errors[0].type) || e.message
   }
 }
