@@ -46,6 +46,9 @@ TEST(settings_are_told_with_their_sources)
     OK(str_is(c->value, "604800000") && c->source == 5 && c->read_only);
     c = told(fd, 4, "1", "num.partitions");
     OK(str_is(c->value, "2") && c->source == 4 && c->synonyms_n == 2 && c->synonyms[0].source == 4);
+    OK(str_is(told(fd, 4, "1", "group.max.size")->value, "1000"));
+    c = told(fd, 4, "1", "offsets.retention.minutes");
+    OK(str_is(c->value, "10080") && c->source == 5);
     call(fd, &DESCRIBE_CONFIGS, 4, &req, &res);
     OK(res.resources[0].configs_n > 30);
     r = (struct k_describe_configs_req_resource){.type = 4, .name = STR("")};

@@ -1,6 +1,7 @@
 #include "kafka/config.h"
 
 #include "base/mem.h"
+#include "kafka/group.h"
 
 static void tell(struct config_entry *c, const struct log_setting *row)
 {
@@ -41,7 +42,7 @@ void kafka_config_of_topic(struct kafka *k, const struct log_settings *s, struct
 #define TELL(kind, name, value, otherwise, sentence) \
     ((struct config_entry){name, NULL, LOG_##kind, true, sentence, value, STR_NULL, otherwise, 0})
 
-enum { OWN = 9 };
+enum { OWN = 14 };
 
 /* What is the broker's alone. */
 static void own_settings(struct kafka *k, struct arena *a, struct config_entry out[OWN])
@@ -49,6 +50,10 @@ static void own_settings(struct kafka *k, struct arena *a, struct config_entry o
     struct str listeners = str_of(arena_fmt(a, "PLAINTEXT://%s", k->advertised));
     struct str partitions = str_of(arena_fmt(a, "%d", k->partitions));
     struct str delay = str_of(arena_fmt(a, "%lld", (long long)k->initial_rebalance_ms));
+    struct str members = str_of(arena_fmt(a, "%zu", k->group_max_members));
+    struct str retention = str_of(arena_fmt(a, "%lld", (long long)(k->offsets_retention_ms / 60000)));
+    struct str least = str_of(arena_fmt(a, "%d", COORD_SESSION_LEAST_MS));
+    struct str most = str_of(arena_fmt(a, "%d", COORD_SESSION_MOST_MS));
     struct str dir = str_of(log_dir(k->log));
 
     out[0] = TELL(LIST, "advertised.listeners", listeners, STR_NULL, "What clients are told to connect to.");
@@ -59,10 +64,19 @@ static void own_settings(struct kafka *k, struct arena *a, struct config_entry o
     out[4] = TELL(BOOL, "delete.topic.enable", STR("true"), STR("true"), "Topics can be deleted.");
     out[5] = TELL(INT, "group.initial.rebalance.delay.ms", delay, STR("3000"),
                   "How long an empty group waits for more members.");
-    out[6] = TELL(LIST, "log.dirs", dir, STR_NULL, "Where topics are kept.");
-    out[7] = TELL(INT, "node.id", STR("1"), STR_NULL, "This broker's number.");
-    out[8] = TELL(INT, "num.partitions", partitions, STR("1"),
-                  "Partitions of a topic that is made without a number.");
+    out[6] = TELL(INT, "group.max.session.timeout.ms", most, STR("1800000"),
+                  "The longest session of a group's member.");
+    out[7] = TELL(INT, "group.max.size", members, STR("2147483647"), "Most members of a group.");
+    out[8] = TELL(INT, "group.min.session.timeout.ms", least, STR("6000"),
+                  "The shortest session of a group's member.");
+    out[9] = TELL(LIST, "log.dirs", dir, STR_NULL, "Where topics are kept.");
+    out[10] = TELL(INT, "node.id", STR("1"), STR_NULL, "This broker's number.");
+    out[11] = TELL(INT, "num.partitions", partitions, STR("1"),
+                   "Partitions of a topic that is made without a number.");
+    out[12] = TELL(INT, "offset.metadata.max.bytes", str_of(arena_fmt(a, "%d", OFFSETS_METADATA_MAX)),
+                   STR("4096"), "Most characters of a position's metadata.");
+    out[13] = TELL(INT, "offsets.retention.minutes", retention, STR("10080"),
+                   "How long the positions of a group without members are kept.");
 }
 
 void kafka_config_of_broker(struct kafka *k, struct arena *a, struct config_entry **out, size_t *count)

@@ -18,10 +18,7 @@
 #include <assert.h>
 
 enum {
-    SESSION_LEAST_MS = 6000, // Kafka: group.min.session.timeout.ms
-    SESSION_MOST_MS = 1800000,
     NEW_MEMBER_MS = 300000,     // a first join waits no longer than this (Kafka: NewMemberJoinTimeoutMs)
-    MEMBERS_MAX = 1000,         // of a group, when nothing else is said
     GROUPS_MAX = 10000,         // with members
     SUBSCRIPTION_MAX = 4 << 20, // bytes of what a member says of itself
 };
@@ -244,7 +241,7 @@ static int16_t check_join(const struct coord *c, const struct cgroup *g, const s
 
     if (req->group.n == 0)
         return K_INVALID_GROUP_ID;
-    if (req->session_timeout_ms < SESSION_LEAST_MS || req->session_timeout_ms > SESSION_MOST_MS)
+    if (req->session_timeout_ms < COORD_SESSION_LEAST_MS || req->session_timeout_ms > COORD_SESSION_MOST_MS)
         return K_INVALID_SESSION_TIMEOUT;
     if (req->protocol_type.n == 0 || req->protocols_n == 0 || req->protocols_n > PROTOCOLS_MAX)
         return K_INCONSISTENT_GROUP_PROTOCOL;
@@ -745,7 +742,7 @@ struct coord *coord_new(const struct coord_options *o)
 
     c->o = *o;
     if (c->o.max_members == 0)
-        c->o.max_members = MEMBERS_MAX;
+        c->o.max_members = COORD_MEMBERS_MAX;
     c->next_ms = INT64_MAX;
     return c;
 }

@@ -20,6 +20,8 @@
 struct coord;
 
 enum { COORD_MEMBER_ID = 37 }; // bytes of a random part of a member's id, with the NUL
+/* What a session may last (Kafka: group.min.session.timeout.ms, group.max.session.timeout.ms). */
+enum { COORD_SESSION_LEAST_MS = 6000, COORD_SESSION_MOST_MS = 1800000, COORD_MEMBERS_MAX = 1000 };
 
 struct coord_io {
     void *arg;
@@ -38,7 +40,7 @@ struct coord_io {
 struct coord_options {
     struct coord_io io;
     int64_t initial_delay_ms; // how long an empty group waits for more members
-    size_t max_members;       // of a group (Kafka: group.max.size); 0: 1000
+    size_t max_members;       // of a group (Kafka: group.max.size); 0: COORD_MEMBERS_MAX
 };
 
 struct coord *coord_new(const struct coord_options *o);

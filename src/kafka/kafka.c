@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "kafka/conn.h"
+#include "kafka/group.h"
 #include "kafka/kafka_int.h"
 
 #include <assert.h>
@@ -29,7 +30,7 @@ static struct kafka *kafka_new(const struct kafka_options *o)
     k->auto_create = o->auto_create;
     k->partitions = o->partitions > 0 ? o->partitions : 1;
     k->initial_rebalance_ms = o->initial_rebalance_ms;
-    k->group_max_members = (size_t)o->group_max_members;
+    k->group_max_members = o->group_max_members > 0 ? (size_t)o->group_max_members : COORD_MEMBERS_MAX;
     k->offsets_retention_ms = o->offsets_retention_ms > 0 ? o->offsets_retention_ms : OFFSETS_RETENTION_MS;
     k->home = net_loop(o->net, 0);
     mutex_init(&k->lock);
