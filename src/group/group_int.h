@@ -42,5 +42,7 @@ struct pending_apply {
 /* The producer's marker: its records are applied in their order, or with NULL (an abort) dropped. */
 bool pending_end(struct map *m, int32_t partition, int64_t producer_id, const struct pending_apply *apply,
                  struct err *e) MUST_CHECK;
+/* A tombstone, for what is older than it. */
+void pending_forget(struct map *m, const struct record *tombstone);
 bool pending_has(const struct map *m, struct str group, struct str topic, int32_t partition);
 void pending_fini(struct map *m);

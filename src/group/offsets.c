@@ -123,6 +123,8 @@ static bool apply(struct offsets *o, const struct record *r, struct err *e)
         return false;
     if (k.kind == OFFSET_KEY_OTHER)
         return true;
+    if (!r->value.p && o->pending.n > 0)
+        pending_forget(&o->pending, r);
     if (k.kind == OFFSET_KEY_GROUP)
         apply_group(o, &k, r->value);
     else if (!apply_position(o, &k, r, e))
@@ -150,6 +152,7 @@ struct piece {
     struct str batches;
     int32_t partition;
     int64_t shift;
+    bool settled; // transactions in it were committed
 };
 
 static bool apply_one(struct offsets *o, const struct piece *p, const struct batch_reader *r,
@@ -158,7 +161,7 @@ static bool apply_one(struct offsets *o, const struct piece *p, const struct bat
     if (rec->control)
         return rec->key.n < 4 ||
                end_txn(o, p->partition, r->head.producer_id, be_get16(rec->key.p + 2) == 1, e);
-    if ((r->head.attributes & BATCH_TRANSACTIONAL) == 0)
+    if (p->settled || (r->head.attributes & BATCH_TRANSACTIONAL) == 0)
         return apply(o, rec, e);
     pending_add(&o->pending, p->partition, r->head.producer_id, rec);
     return true;
@@ -202,6 +205,26 @@ static int64_t after_batches(struct str bytes, int64_t next)
     return next;
 }
 
+/*
+ * What is below the last stable offset is read as committed, because compaction takes markers away in time. Each record counts at its own
+ * place there, and at its marker's in life; that is the same, because a later record of its key is what stays.
+ */
+static bool replay_settled(struct offsets *o, int32_t partition, const struct log_range *range, struct err *e)
+{
+    struct buf b = buf_make(LIMIT_BATCH + REPLAY_BYTES);
+    bool ok = true;
+
+    for (int64_t at = range->start, was = -1, unused; ok && at > was && at < range->stable; buf_reset(&b)) {
+        was = at;
+        ok = log_fetch_committed(o->log, STR(OFFSETS_TOPIC), partition, &at, REPLAY_BYTES, &b, e) &&
+             apply_batches(o,
+                           &(struct piece){.batches = buf_view(&b), .partition = partition, .settled = true},
+                           &unused, e);
+    }
+    buf_fini(&b);
+    return ok;
+}
+
 static bool replay(struct offsets *o, int32_t partition, struct err *e)
 {
     struct buf b = buf_make(LIMIT_BATCH + REPLAY_BYTES);
@@ -210,11 +233,12 @@ static bool replay(struct offsets *o, int32_t partition, struct err *e)
 
     if (!ok)
         err_set(e, ERR_NOT_FOUND, "it has no such partition");
-    for (int64_t at = ok ? range.start : 0; ok && at < range.end; buf_reset(&b)) {
+    ok = ok && replay_settled(o, partition, &range, e);
+    for (int64_t at = ok ? range.stable : 0; ok && at < range.end; buf_reset(&b)) {
         int64_t next = at;
 
         ok = log_fetch(o->log, STR(OFFSETS_TOPIC), partition, at, REPLAY_BYTES, &b, e) &&
-             apply_batches(o, &(struct piece){buf_view(&b), partition, 0}, &next, e);
+             apply_batches(o, &(struct piece){.batches = buf_view(&b), .partition = partition}, &next, e);
         next = after_batches(buf_view(&b), next);
         if (ok && next <= at)
             ok = err_set(e, ERR_CORRUPT, "nothing is readable at offset %lld", (long long)at);
@@ -325,7 +349,8 @@ static void commit_add(struct commit *c, const struct offset_key *k)
 static void commit_done(void *arg, bool ok, const struct err *why)
 {
     struct commit *c = arg;
-    struct piece piece = {c->part.batches, c->part.partition, c->part.base_offset};
+    struct piece piece = {
+        .batches = c->part.batches, .partition = c->part.partition, .shift = c->part.base_offset};
     struct err e = {0};
     int64_t next;
 

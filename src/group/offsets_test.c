@@ -424,6 +424,154 @@ TEST(some_positions_are_forgotten)
     end();
 }
 
+/* ---- transactions ---- */
+
+struct txn_world {
+    char dir[TEMPDIR_MAX];
+    struct log *log;
+    struct offsets *o;
+    struct arena a;
+    struct err e;
+};
+
+static void txn_open(struct txn_world *x)
+{
+    OK(log_open(&(struct log_options){.os = os_real(), .dir = x->dir}, &x->log, &x->e));
+    OK(offsets_open(&(struct offsets_options){.os = os_real(), .log = x->log, .partitions = 1}, &x->o,
+                    &x->e));
+}
+
+static void txn_close(struct txn_world *x)
+{
+    offsets_close(x->o);
+    log_close(x->log);
+}
+
+static void done_flag(void *arg, bool ok, const struct err *e)
+{
+    (void)e;
+    __atomic_store_n((int *)arg, ok ? 1 : 2, __ATOMIC_RELEASE);
+}
+
+static void txn_commit(struct txn_world *x, int64_t producer, int64_t offset)
+{
+    struct offset_at at = {.topic = STR("t"), .offset = offset, .leader_epoch = -1};
+    struct offsets_producer p = {.id = producer};
+    int done = 0;
+
+    offsets_commit_txn_async(x->o, STR("g"), &p, &at, 1, done_flag, &done);
+    while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE)) // the test's own time limit ends this
+        ;
+    OK(done == 1);
+}
+
+static void txn_end(struct txn_world *x, int64_t producer, bool commit)
+{
+    struct log_part_write part = {.topic = STR(OFFSETS_TOPIC)};
+    struct batch_writer w = {0};
+
+    part.batches = batch_mark_write(&w, producer, 0, &(struct batch_mark){.commit = commit}, 1);
+    OK(log_append(x->log, &part, 1, &x->e));
+    offsets_end_txn(x->o, 0, producer, commit);
+    batch_fini(&w);
+}
+
+static int64_t txn_position(struct txn_world *x)
+{
+    struct offset_at at;
+
+    return offsets_get(x->o, STR("g"), STR("t"), 0, &x->a, &at) ? at.offset : -1;
+}
+
+/* Control batches in the topic. */
+static int txn_markers(struct txn_world *x)
+{
+    struct buf b = buf_make(1 << 24);
+    struct log_range r;
+    struct str rest, one;
+    struct batch_header h;
+    int n = 0;
+
+    OK(log_range(x->log, STR(OFFSETS_TOPIC), 0, &r));
+    OK(log_fetch(x->log, STR(OFFSETS_TOPIC), 0, r.start, 1 << 23, &b, &x->e));
+    for (rest = buf_view(&b); batch_cut(&rest, &one, &h);)
+        n += (h.attributes & BATCH_CONTROL) != 0;
+    buf_fini(&b);
+    return n;
+}
+
+static bool txn_pending(struct txn_world *x)
+{
+    return offsets_is_pending(x->o, STR("g"), STR("t"), 0);
+}
+
+TEST(a_position_counts_when_its_transaction_is_committed)
+{
+    struct txn_world x = {0};
+    struct offset_at plain = {.topic = STR("t"), .offset = 9, .leader_epoch = -1};
+
+    OK(tempdir_make(x.dir));
+    txn_open(&x);
+    txn_commit(&x, 7, 5);
+    for (int i = 0; i < 2; i++) {
+        OK(txn_position(&x) == -1 && txn_pending(&x));
+        txn_close(&x);
+        txn_open(&x);
+    }
+    txn_end(&x, 7, false);
+    txn_commit(&x, 7, 6);
+    txn_commit(&x, 8, 7);
+    txn_end(&x, 7, true);
+    OK(txn_position(&x) == 6 && txn_pending(&x));
+    OK(offsets_commit(x.o, STR("g"), &plain, 1, &x.e));
+    txn_end(&x, 8, true); // older than the plain one
+    OK(txn_position(&x) == 9 && !txn_pending(&x));
+    txn_commit(&x, 8, 10);
+    OK(offsets_delete_group(x.o, STR("g"), &x.e) && !txn_pending(&x)); // and what was to come
+    txn_end(&x, 8, true);
+    for (int i = 0; i < 2; i++) {
+        OK(txn_position(&x) == -1);
+        txn_close(&x);
+        txn_open(&x);
+    }
+    arena_fini(&x.a);
+    txn_close(&x);
+    OK(os_remove_tree(os_real(), x.dir, &x.e));
+}
+
+/* The markers of committed transactions go with time; what they committed stays. */
+TEST(a_position_outlives_its_marker)
+{
+    struct txn_world x = {0};
+    struct log_topic t;
+    struct offset_at other = {.topic = STR("other"), .offset = 1, .leader_epoch = -1};
+    struct log_settings s;
+
+    OK(tempdir_make(x.dir));
+    txn_open(&x);
+    OK(log_find_topic(x.log, STR(OFFSETS_TOPIC), &x.a, &t));
+    s = t.settings;
+    s.segment_bytes = 600;
+    s.delete_retention_ms = 0;
+    OK(log_alter_topic(x.log, STR(OFFSETS_TOPIC), &s, &x.e));
+    txn_commit(&x, 7, 5);
+    txn_end(&x, 7, true);
+    for (int i = 0; i < 40; i++) {
+        OK(offsets_commit(x.o, STR("filler"), &other, 1, &x.e));
+        if (i % 8 == 7)
+            OK(log_maintain(x.log, &x.e));
+    }
+    OK(txn_markers(&x) == 0);
+    for (int i = 0; i < 2; i++) {
+        OK(txn_position(&x) == 5 && !txn_pending(&x));
+        txn_close(&x);
+        txn_open(&x);
+    }
+    arena_fini(&x.a);
+    txn_close(&x);
+    OK(os_remove_tree(os_real(), x.dir, &x.e));
+}
+
 TEST(a_commit_over_the_limit_is_refused)
 {
     struct offset_at at = {.topic = STR("t"), .leader_epoch = -1};

@@ -85,6 +85,25 @@ bool pending_end(struct map *m, int32_t partition, int64_t producer_id, const st
     return ok;
 }
 
+void pending_forget(struct map *m, const struct record *tombstone)
+{
+    for (struct map_it it = {0}; map_next(m, &it);) {
+        struct pending *p = it.value;
+
+        for (struct pending_record **at = &p->first, *r; (r = *at) != NULL;) {
+            if (r->offset < tombstone->offset && str_eq(record_of(r).key, tombstone->key)) {
+                *at = r->next;
+                mem_free(r);
+            } else {
+                at = &r->next;
+            }
+        }
+        p->tail = &p->first;
+        while (*p->tail)
+            p->tail = &(*p->tail)->next;
+    }
+}
+
 bool pending_has(const struct map *m, struct str group, struct str topic, int32_t partition)
 {
     for (struct map_it it = {0}; map_next(m, &it);)

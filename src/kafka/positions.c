@@ -67,10 +67,19 @@ static int16_t at_max_time(struct kafka_req *q, struct str topic, int32_t partit
     return at_time(q, topic, partition, low, out);
 }
 
+/* What lies at or behind the last stable offset is not there for who reads what is committed. */
+static int16_t settled(int16_t error, bool committed_only, const struct log_range *range, struct place *p)
+{
+    if (committed_only && p->offset >= range->stable)
+        *p = (struct place){-1, -1};
+    return error;
+}
+
 static int16_t find_place(struct kafka_req *q, struct str topic,
                           const struct k_list_offsets_req_partition *in, struct place *out)
 {
     const struct k_list_offsets_req *req = q->in;
+    bool committed_only = req->isolation_level == 1;
     struct log_range range;
     int16_t error = kafka_check_epoch(in->leader_epoch);
 
@@ -80,19 +89,20 @@ static int16_t find_place(struct kafka_req *q, struct str topic,
         return error;
     switch (in->timestamp_ms) {
     case LATEST:
-        out->offset = req->isolation_level == 1 ? range.stable : range.end;
+        out->offset = committed_only ? range.stable : range.end;
         return K_NONE;
     case EARLIEST:
     case EARLIEST_LOCAL:
         out->offset = range.start;
         return K_NONE;
     case MAX_TIMESTAMP:
-        return at_max_time(q, topic, in->partition, out);
+        return settled(at_max_time(q, topic, in->partition, out), committed_only, &range, out);
     case LATEST_TIERED: // there is no other tier
         return K_NONE;
     default:
-        return in->timestamp_ms < 0 ? K_INVALID_REQUEST
-                                    : at_time(q, topic, in->partition, in->timestamp_ms, out);
+        error = in->timestamp_ms < 0 ? (int16_t)K_INVALID_REQUEST
+                                     : at_time(q, topic, in->partition, in->timestamp_ms, out);
+        return settled(error, committed_only, &range, out);
     }
 }
 

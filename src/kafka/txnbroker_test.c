@@ -103,9 +103,9 @@ static struct k_fetch_res_partition fetch_committed(int version, int64_t offset)
     return hear_fetch(fd, version);
 }
 
-static int64_t list_end(int8_t isolation)
+static int64_t list_at(int8_t isolation, int64_t timestamp_ms)
 {
-    struct k_list_offsets_req_partition p = {.leader_epoch = -1, .timestamp_ms = -1};
+    struct k_list_offsets_req_partition p = {.leader_epoch = -1, .timestamp_ms = timestamp_ms};
     struct k_list_offsets_req_topic t = {STR("t"), &p, 1};
     struct k_list_offsets_req req = {
         .replica_id = -1, .isolation_level = isolation, .topics = &t, .topics_n = 1};
@@ -113,6 +113,11 @@ static int64_t list_end(int8_t isolation)
 
     call(fd, &LIST_OFFSETS, 5, &req, &res);
     return res.topics[0].partitions[0].offset;
+}
+
+static int64_t list_end(int8_t isolation)
+{
+    return list_at(isolation, -1);
 }
 
 TEST(every_version_commits_and_aborts)
@@ -131,6 +136,8 @@ TEST(every_version_commits_and_aborts)
         OK(p.records.bytes.n == 0 && p.last_stable_offset == from && p.high_watermark == from + 2 &&
            p.aborted_n == 0);
         OK(list_end(1) == from && list_end(0) == from + 2);
+        OK(v > 0 ||
+           (list_at(1, 1) == -1 && list_at(0, 1) == 0 && list_at(1, -3) == -1 && list_at(0, -3) == 1));
         OK(finish(v, &m, true) == K_NONE);
         p = fetch_committed(4 + v, from);
         OK(p.records.bytes.n > 0 && p.last_stable_offset == from + 3 && p.aborted_n == 0);
