@@ -3,7 +3,6 @@
  * which a single broker has little to tell. Consoles and libraries ask all of them.
  */
 #include "base/mem.h"
-#include "group/offsets.h"
 #include "kafka/kafka_int.h"
 #include "os/os.h"
 
@@ -21,7 +20,7 @@ static int16_t delete_records(struct kafka_req *q, const struct log_topic *t,
 
     if (!log_range(l, t->name, in->partition, &range))
         return K_UNKNOWN_TOPIC_OR_PARTITION;
-    if (str_is(t->name, OFFSETS_TOPIC))
+    if (kafka_is_internal(t->name))
         return K_INVALID_TOPIC;
     if (!t->settings.remove)
         return K_POLICY_VIOLATION; // of a compacted topic each key's last record stays (Kafka: Partition.scala)

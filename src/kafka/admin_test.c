@@ -241,6 +241,27 @@ static struct k_delete_records_res_partition cut(int fd, int version, const char
     return res.topics[0].partitions[0];
 }
 
+TEST(the_coordinators_topics_are_left_alone)
+{
+    struct k_create_partitions_req_topic t = {STR("__consumer_offsets"), 90, NULL, -1};
+    struct k_create_partitions_req req = {&t, 1, 1000, false};
+    struct k_create_partitions_res res;
+    struct str name = t.name;
+    struct k_delete_topics_req away = {.names = &name, .names_n = 1};
+    struct k_delete_topics_res gone;
+    int fd;
+
+    begin();
+    fd = dial();
+    call(fd, &CREATE_PARTITIONS, 3, &req, &res);
+    OK(res.topics[0].error == K_INVALID_REQUEST && res.topics[0].error_message.n > 0);
+    OK(cut(fd, 2, "__consumer_offsets", -1).error == K_INVALID_TOPIC);
+    call(fd, &DELETE_TOPICS, 5, &away, &gone);
+    OK(gone.topics[0].error == K_INVALID_REQUEST);
+    close(fd);
+    end();
+}
+
 TEST(records_are_deleted)
 {
     struct batch_writer w = {0};

@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "group/offsets.h"
 #include "kafka/kafka_int.h"
 
 /* The table of api.def. */
@@ -76,6 +77,11 @@ int16_t kafka_find_topic(struct kafka_req *q, bool by_id, struct str name, const
     if (by_id)
         return log_find_topic_id(q->k->log, id, &q->arena, t) ? K_NONE : K_UNKNOWN_TOPIC_ID;
     return log_find_topic(q->k->log, name, &q->arena, t) ? K_NONE : K_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+bool kafka_is_internal(struct str topic)
+{
+    return str_is(topic, OFFSETS_TOPIC) || str_is(topic, TXN_TOPIC);
 }
 
 /* There is one broker, so a partition has had one leader: epoch 0. */

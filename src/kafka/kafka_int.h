@@ -209,6 +209,7 @@ int16_t kafka_error_of(const struct err *e);
 /* A topic by name or, from the versions that have ids, by id: K_NONE and *t, or why there is none. */
 int16_t kafka_find_topic(struct kafka_req *q, bool by_id, struct str name, const struct log_uuid *id,
                          struct log_topic *t);
+bool kafka_is_internal(struct str topic);  // a coordinator's: nobody else writes it or deletes it
 bool kafka_topic_name_ok(struct str name); // Kafka's rules for names, before the disk is asked
 /* Names in a request that may be there once only; they are borrowed. */
 struct kafka_names {

@@ -2,7 +2,6 @@
  * Metadata and DescribeTopicPartitions: which topics there are and who serves them. Asking for one may make it, as a job: that waits for the disk.
  */
 #include "base/mem.h"
-#include "group/offsets.h"
 #include "kafka/kafka_int.h"
 
 #include <stdlib.h>
@@ -33,7 +32,7 @@ static void describe(struct kafka_req *q, const struct log_topic *t, struct k_me
 
     *out = (struct k_metadata_res_topic){.name = t->name,
                                          .id = t->id,
-                                         .internal = str_is(t->name, OFFSETS_TOPIC),
+                                         .internal = kafka_is_internal(t->name),
                                          .partitions_n = t->partitions,
                                          .operations = INT32_MIN};
     out->partitions = ARENA_ARRAY(&q->arena, struct k_metadata_res_partition, (size_t)t->partitions);
@@ -168,7 +167,7 @@ static void page_topic(struct page *p, const struct log_topic *t, int32_t from)
     n = n < p->left ? n : p->left;
     *to = (struct k_topic_partitions_res_topic){.name = t->name,
                                                 .id = t->id,
-                                                .internal = str_is(t->name, OFFSETS_TOPIC),
+                                                .internal = kafka_is_internal(t->name),
                                                 .partitions_n = n,
                                                 .operations = INT32_MIN};
     to->partitions = ARENA_ARRAY(&p->q->arena, struct k_topic_partitions_res_partition, (size_t)n);

@@ -132,7 +132,7 @@ static void take_partition(struct produce *p, const struct k_produce_req_partiti
     res->append_time_ms = res->start_offset = -1;
     if (!t || in->partition < 0 || in->partition >= t->partitions) {
         refuse(p->q, res, K_UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic or partition");
-    } else if (str_is(name, OFFSETS_TOPIC) || str_is(name, TXN_TOPIC)) {
+    } else if (kafka_is_internal(name)) {
         refuse(p->q, res, K_INVALID_TOPIC, "only the coordinators write " OFFSETS_TOPIC " and " TXN_TOPIC);
     } else if ((error = check_batch(p->q, t, in->records.bytes, &batch, &e)) != K_NONE) {
         refuse(p->q, res, error, e.msg);

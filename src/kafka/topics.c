@@ -191,9 +191,9 @@ static void delete_one(struct kafka_req *q, struct str name, const struct log_uu
     }
     out->name = t.name;
     out->id = t.id;
-    if (str_is(t.name, OFFSETS_TOPIC)) {
+    if (kafka_is_internal(t.name)) {
         out->error = K_INVALID_REQUEST;
-        out->error_message = STR("the offsets of all groups are in it");
+        out->error_message = STR("what the coordinators know is in it");
     } else if (!log_delete_topic(q->k->log, t.name, &e) || !offsets_delete_topic(q->k->offsets, t.name, &e)) {
         out->error = kafka_error_of(&e);
         out->error_message = arena_str(&q->arena, str_of(e.msg));
@@ -245,8 +245,9 @@ static int16_t plan_partitions(struct kafka_req *q, const struct k_create_partit
         err_set(e, ERR_NOT_FOUND, "there is no topic %.*s", STR_ARG(in->name));
         return K_UNKNOWN_TOPIC_OR_PARTITION;
     }
-    if (str_is(in->name, OFFSETS_TOPIC)) {
-        err_set(e, ERR_INVALID, "groups are found by the number of partitions of " OFFSETS_TOPIC);
+    if (kafka_is_internal(in->name)) {
+        err_set(e, ERR_INVALID, "groups and transactions are found by the number of partitions of %.*s",
+                STR_ARG(in->name));
         return K_INVALID_REQUEST;
     }
     if (in->count <= t.partitions || in->count > PARTITIONS_MAX) {

@@ -13,11 +13,6 @@ static int16_t told(const struct kafka_req *q, int16_t error)
 
 /* ---- AddPartitionsToTxn ---- */
 
-static bool is_ours(struct str topic)
-{
-    return str_is(topic, OFFSETS_TOPIC) || str_is(topic, TXN_TOPIC);
-}
-
 /* All partitions get the error; `one` may have its own for a partition. False when that was so for any. */
 static bool fill_partitions(struct kafka_req *q, struct k_txn_partitions_res *res, int16_t error,
                             int16_t (*one)(struct kafka_req *q, struct str topic, int32_t partition))
@@ -50,7 +45,7 @@ static int16_t check_partition(struct kafka_req *q, struct str topic, int32_t pa
 {
     struct log_range unused;
 
-    if (is_ours(topic))
+    if (kafka_is_internal(topic))
         return K_TOPIC_AUTHORIZATION_FAILED; // as Kafka answers for its internal topics
     return log_range(q->k->log, topic, partition, &unused) ? K_NONE : K_UNKNOWN_TOPIC_OR_PARTITION;
 }

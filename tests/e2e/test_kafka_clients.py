@@ -65,14 +65,6 @@ def test_idempotent_producer(broker):
     assert [int(m.value()) for m in read_all(broker, "t")] == list(range(20000))
 
 
-def test_transactions_are_refused_at_once(broker):
-    from confluent_kafka import Producer
-    p = Producer({"bootstrap.servers": broker.address("kafka"), "transactional.id": "x"})
-    with pytest.raises(KafkaException) as e:
-        p.init_transactions(20)
-    assert e.value.args[0].fatal(), e.value
-
-
 def test_oversized_message_is_refused(broker):
     create(broker, "small", max_message_bytes="2000")
     with pytest.raises(KafkaException) as e:
