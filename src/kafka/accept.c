@@ -5,7 +5,7 @@
 #include "log/batch.h"
 #include "os/os.h"
 
-enum { ZSTD_FIRST_VERSION = 7 };
+enum { ZSTD_FIRST_VERSION = 7, BLAMED_MAX = 10000 };
 #define NO_TIME ((int64_t)-1)
 
 static int16_t code_of(const struct err *e)
@@ -49,39 +49,48 @@ struct opening {
     int64_t base_offset;
 };
 
-static int16_t check_record(const struct opening *o, const struct record *r)
+static int16_t check_record(const struct opening *o, const struct record *r, int64_t before, struct err *e)
 {
     if (o->set->compact && !r->key.p) {
-        err_set(o->e, ERR_INVALID, "a compacted topic takes no records without a key");
+        err_set(e, ERR_INVALID, "a compacted topic takes no records without a key");
         return K_INVALID_RECORD; // since 2.4
     }
-    if (!o->set->append_time && !time_ok(o->set, o->now, r->timestamp_ms, o->e))
+    if (!o->set->append_time && !time_ok(o->set, o->now, r->timestamp_ms, e))
         return K_INVALID_TIMESTAMP;
+    if (r->offset <= before) {
+        err_set(e, ERR_INVALID, "its offset is not above that of the record before");
+        return K_INVALID_RECORD;
+    }
     return K_NONE;
 }
 
+/* The code and the text are those of the first record that is refused; a client is told of each (KIP-467). */
 static int16_t each_record(struct opening *o, struct str bytes)
 {
+    struct accepted *out = o->out;
     struct batch_reader r;
     struct record rec;
-    int64_t before = -1;
-    int16_t error = K_NONE;
+    struct err other;
+    int64_t before = o->base_offset - 1;
+    int16_t first = K_NONE;
 
     batch_open(&r, &o->arena, bytes);
-    for (int32_t i = 0; error == K_NONE && batch_next(&r, &rec); i++) {
-        error = check_record(o, &rec);
-        if (error == K_NONE && rec.offset - o->base_offset <= before) {
-            err_set(o->e, ERR_INVALID, "its offset is not above that of the record before");
-            error = K_INVALID_RECORD;
+    for (int32_t i = 0; out->bad_count < BLAMED_MAX && batch_next(&r, &rec); i++) {
+        int16_t error = check_record(o, &rec, before, first == K_NONE ? o->e : &other);
+
+        before = rec.offset;
+        if (error == K_NONE && o->writer)
+            batch_add_at(o->writer, (int32_t)(before - o->base_offset), &rec);
+        if (error == K_NONE)
+            continue;
+        if (first == K_NONE) {
+            first = error;
+            out->bad = ARENA_ARRAY(&o->q->arena, int32_t, BLAMED_MAX);
         }
-        before = rec.offset - o->base_offset;
-        if (error != K_NONE)
-            o->out->bad = i;
-        else if (o->writer)
-            batch_add_at(o->writer, (int32_t)before, &rec);
+        out->bad[out->bad_count++] = i;
     }
-    if (error != K_NONE)
-        return error;
+    if (first != K_NONE)
+        return first;
     return batch_ok(&r, o->e) ? K_NONE : code_of(o->e);
 }
 
@@ -190,7 +199,7 @@ int16_t kafka_accept(struct kafka_req *q, const struct log_topic *t, struct str 
     int64_t records;
     int16_t error;
 
-    *out = (struct accepted){bytes, -1};
+    *out = (struct accepted){.bytes = bytes};
     if (!batch_check(bytes, (size_t)t->settings.max_message_bytes, &records, e))
         return code_of(e);
     if (!batch_header(bytes, &h) || (size_t)h.length + 12 != bytes.n) {

@@ -11,7 +11,9 @@
 
 struct accepted {
     struct str bytes; // what to keep: what was given, or packed anew, in the request's arena
-    int32_t bad;      // the record that is to blame, counted from 0; -1: the batch
+    int32_t
+        *bad; // the records that are to blame, counted from 0; the first of them, when there are very many
+    int32_t bad_count;
 };
 
 /* K_NONE, or the code and in e the text for the client. `bytes` is all that a produce request has for a partition. */

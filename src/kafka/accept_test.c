@@ -235,8 +235,11 @@ TEST(a_compacted_topic_wants_keys)
     w.codec = BATCH_SNAPPY;
     batch_add(&w, 1000, STR("key"), STR("v"), NULL, 0);
     batch_add(&w, 1000, STR_NULL, STR("v"), NULL, 0);
+    batch_add(&w, 1000, STR("key"), STR("v"), NULL, 0);
+    batch_add(&w, 1000, STR_NULL, STR("v"), NULL, 0);
     p = produce(fd, 8, "t", batch_end(&w));
-    OK(p.error == K_INVALID_RECORD && p.record_errors_n == 1 && p.record_errors[0].index == 1);
+    OK(p.error == K_INVALID_RECORD && p.record_errors_n == 2); // each of them is named
+    OK(p.record_errors[0].index == 1 && p.record_errors[1].index == 3 && p.record_errors[1].message.n > 0);
     OK(produce(fd, 8, "t", batch_of(&w, 3, 1000, STR(""))).error == K_NONE); // empty is not null
     batch_fini(&w);
     close(fd);

@@ -37,19 +37,20 @@ static int16_t check_batch(struct kafka_req *q, const struct log_topic *t, struc
     struct batch_header h;
 
     if (batch_header(bytes, &h) && (h.attributes & BATCH_TRANSACTIONAL) && !transactional_id(q).p) {
-        *out = (struct accepted){.bad = -1};
+        *out = (struct accepted){0};
         err_set(e, ERR_INVALID, "a transactional batch in a request without a transactional id");
         return K_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     }
     return kafka_accept(q, t, bytes, out, e);
 }
 
-/* The record that is to blame, with a text of its own (KIP-467). */
-static void blame(struct kafka_req *q, struct k_produce_res_partition *res, int32_t record)
+/* The records that are to blame, each with the text (KIP-467): a client fails the others of the batch for their company. */
+static void blame(struct kafka_req *q, struct k_produce_res_partition *res, const struct accepted *a)
 {
-    res->record_errors = ARENA_NEW(&q->arena, struct k_produce_res_error);
-    res->record_errors[0] = (struct k_produce_res_error){record, res->error_message};
-    res->record_errors_n = 1;
+    res->record_errors = ARENA_ARRAY(&q->arena, struct k_produce_res_error, (size_t)a->bad_count);
+    for (int32_t i = 0; i < a->bad_count; i++)
+        res->record_errors[i] = (struct k_produce_res_error){a->bad[i], res->error_message};
+    res->record_errors_n = a->bad_count;
 }
 
 /* ---- append ---- */
@@ -124,7 +125,7 @@ static void on_appended(void *arg, bool ok, const struct err *e)
 static void take_partition(struct produce *p, const struct k_produce_req_partition *in, struct str name,
                            const struct log_topic *t, struct k_produce_res_partition *res)
 {
-    struct accepted batch = {.bad = -1};
+    struct accepted batch = {0};
     struct err e = {0};
     int16_t error;
 
@@ -136,8 +137,8 @@ static void take_partition(struct produce *p, const struct k_produce_req_partiti
         refuse(p->q, res, K_INVALID_TOPIC, "only the coordinators write " OFFSETS_TOPIC " and " TXN_TOPIC);
     } else if ((error = check_batch(p->q, t, in->records.bytes, &batch, &e)) != K_NONE) {
         refuse(p->q, res, error, e.msg);
-        if (batch.bad >= 0)
-            blame(p->q, res, batch.bad);
+        if (batch.bad_count > 0)
+            blame(p->q, res, &batch);
     } else {
         p->told[p->count] = res;
         p->parts[p->count++] =
