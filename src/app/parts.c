@@ -280,6 +280,7 @@ static bool start_kafka(struct app *app, struct err *e)
         .tls = tls_listen(app),
         .auto_create = strcmp(app->s.kafka_auto_create, "true") == 0,
         .partitions = (int32_t)app->s.kafka_partitions,
+        .replication_max = (int16_t)app->s.kafka_replication_max,
         .initial_rebalance_ms = app->s.kafka_group_delay_ms,
         .group_max_members = (int32_t)app->s.kafka_group_max_size,
         .offsets_retention_ms = app->s.kafka_offsets_retention_min * 60000,

@@ -29,6 +29,7 @@ static struct kafka *kafka_new(const struct kafka_options *o)
     k->cluster_id = mem_str(log_cluster_id(o->log));
     k->auto_create = o->auto_create;
     k->partitions = o->partitions > 0 ? o->partitions : 1;
+    k->replication_max = o->replication_max > 0 ? o->replication_max : 1;
     k->initial_rebalance_ms = o->initial_rebalance_ms;
     k->group_max_members = o->group_max_members > 0 ? (size_t)o->group_max_members : COORD_MEMBERS_MAX;
     k->offsets_retention_ms = o->offsets_retention_ms > 0 ? o->offsets_retention_ms : OFFSETS_RETENTION_MS;

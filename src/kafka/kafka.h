@@ -47,10 +47,11 @@ struct kafka_options {
     struct log *log;
     struct offsets *offsets;
     struct kafka_listen plain, tls;
-    struct auth *users; // who may log in, and then everybody must; NULL: nobody has to
-    bool mechanisms[3]; // by enum auth_mechanism, those to log in with; none set: all
-    bool auto_create;   // asking for a topic's metadata makes it (Kafka: auto.create.topics.enable)
-    int32_t partitions; // of a topic made without a number; 0: 1 (Kafka: num.partitions)
+    struct auth *users;      // who may log in, and then everybody must; NULL: nobody has to
+    bool mechanisms[3];      // by enum auth_mechanism, those to log in with; none set: all
+    bool auto_create;        // asking for a topic's metadata makes it (Kafka: auto.create.topics.enable)
+    int16_t replication_max; // that a new topic may ask for, there being one copy; 0: 1
+    int32_t partitions;      // of a topic made without a number; 0: 1 (Kafka: num.partitions)
     int64_t
         initial_rebalance_ms; // how long an empty group waits for more members (Kafka: group.initial.rebalance.delay.ms)
     int32_t group_max_members; // 0: 1000 (Kafka: group.max.size)

@@ -106,6 +106,7 @@ struct kafka {
     char *cluster_id;
     bool auto_create;
     int32_t partitions;
+    int16_t replication_max;
     int64_t initial_rebalance_ms;
     size_t group_max_members;
     int64_t offsets_retention_ms;

@@ -454,7 +454,8 @@ TEST(topics_are_made_described_and_deleted)
         {.name = STR("a b"), .partitions = 1, .replication = 1},
         {.name = STR("none"), .partitions = 0, .replication = 1},
         {.name = STR("odd"), .partitions = 1, .replication = 1, .configs = &wrong, .configs_n = 1},
-        {.name = STR("any"), .partitions = -1, .replication = -1}};
+        {.name = STR("any"), .partitions = -1, .replication = -1},
+        {.name = STR("two"), .partitions = 1, .replication = 2}};
     struct k_create_topics_req req = {.topics = t, .topics_n = ARRAY_LEN(t)};
     struct k_create_topics_res res;
     int fd;
@@ -472,6 +473,7 @@ TEST(topics_are_made_described_and_deleted)
     OK(res.topics[2].error == K_INVALID_TOPIC && res.topics[3].error == K_INVALID_PARTITIONS);
     OK(res.topics[4].error == K_INVALID_CONFIG);
     OK(res.topics[5].error == K_NONE && res.topics[5].partitions == 2);
+    OK(res.topics[6].error == K_NONE && res.topics[6].replication == 1); // asked for more, and allowed to
     call(fd, &CREATE_TOPICS, 2, &req, &res);
     OK(res.topics[0].error == K_TOPIC_ALREADY_EXISTS);
     t[1] = t[0];

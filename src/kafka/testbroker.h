@@ -54,7 +54,8 @@ static void start(void)
                                            .plain = {.host = "127.0.0.1"},
                                            .users = users,
                                            .auto_create = true,
-                                           .partitions = 2},
+                                           .partitions = 2,
+                                           .replication_max = 2},
                    &kafka, &port, &e));
 }
 

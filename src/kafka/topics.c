@@ -81,9 +81,10 @@ static int16_t plan_topic(struct kafka *k, const struct k_create_topics_req_topi
         err_set(e, ERR_INVALID, "a topic has 1 to %d partitions, not %d", PARTITIONS_MAX, *partitions);
         return K_INVALID_PARTITIONS;
     }
-    if (in->replication != 1 && in->replication != -1) {
-        err_set(e, ERR_INVALID, "there is one broker, so the replication factor is 1, not %d",
-                in->replication);
+    if (in->replication != -1 && (in->replication < 1 || in->replication > k->replication_max)) {
+        err_set(e, ERR_INVALID,
+                "there is one broker, so the replication factor is 1, not %d (kafka.replication_max: %d)",
+                in->replication, k->replication_max);
         return K_INVALID_REPLICATION_FACTOR;
     }
     log_settings_default(k->log, s);
