@@ -469,7 +469,7 @@ static size_t clean_group(struct compaction *c, struct seg **old, const int64_t 
 /* Has the segment, whose offsets end before `until`, been left alone for long enough, and is all in it decided? REQUIRES part.lock. */
 static bool is_ripe(const struct compaction *c, const struct seg *s, int64_t until)
 {
-    int64_t newest = s->max_ts != TIME_NONE ? s->max_ts : s->created_ms;
+    int64_t newest = seg_newest_ms(s);
 
     if (!s->closed || s->dirty || s->aborts_n > 0 || until > part_stable(c->part))
         return false;

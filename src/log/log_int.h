@@ -103,6 +103,9 @@ int64_t seg_pos_of_offset(const struct seg *s,
                           int64_t offset); // where to begin to look for the batch with offset
 int64_t seg_pos_of_time(const struct seg *s, int64_t time); // all before are older
 void seg_index_drop(struct seg *s);
+/* The time of its newest record, for retention. Of records without a time it is the segment's own; the header of a batch of
+ * such ones says -1, or 0 when librdkafka made it, which Kafka sets right and tarn keeps as it came. */
+int64_t seg_newest_ms(const struct seg *s);
 
 /* Makes the index be there, the second by going through the batches. Damage behind what it found is no failure. */
 bool seg_load(struct part *p, struct seg *s, struct err *e) MUST_CHECK;

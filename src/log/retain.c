@@ -82,7 +82,7 @@ static bool sweep(struct log *l, struct part *p, struct err *e)
 
 static bool is_old(const struct seg *s, const struct log_settings *set, int64_t now)
 {
-    int64_t newest = s->max_ts != TIME_NONE ? s->max_ts : s->created_ms;
+    int64_t newest = seg_newest_ms(s);
 
     return set->retention_ms >= 0 && newest != TIME_NONE && newest < now - set->retention_ms;
 }

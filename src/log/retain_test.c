@@ -71,6 +71,24 @@ TEST(time_retention_takes_the_active_segment_too)
     OK(testlog_end(&t));
 }
 
+TEST(records_without_a_time_are_as_old_as_their_segment)
+{
+    struct testlog t = {0};
+    struct log_part_write p = {.topic = STR("a")};
+    struct log_range r;
+
+    OK(testlog_start(&t) && topic_with(&t, "a", 5000, 86400000, -1));
+    for (int64_t time = -1; time <= 0; time++) {
+        batch_begin(&t.w, LIMIT_BATCH);
+        batch_add(&t.w, time, STR_NULL, STR("v"), NULL, 0);
+        p.batches = batch_end(&t.w);
+        OK(log_append(t.l, &p, 1, &t.e));
+    }
+    OK(log_maintain(t.l, &t.e));
+    OK(log_range(t.l, STR("a"), 0, &r) && r.start == 0 && r.end == 2);
+    OK(testlog_end(&t));
+}
+
 static int64_t clock_ahead_us;
 
 static int64_t set_clock(struct os *os)

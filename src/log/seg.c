@@ -141,6 +141,11 @@ void seg_index_add(struct seg *s, int64_t offset, int64_t pos, int64_t max_ts)
     s->max_ts = max_ts > s->max_ts ? max_ts : s->max_ts;
 }
 
+int64_t seg_newest_ms(const struct seg *s)
+{
+    return s->max_ts > 0 ? s->max_ts : s->created_ms;
+}
+
 int64_t seg_pos_of_offset(const struct seg *s, int64_t offset)
 {
     size_t lo = 0, hi = s->idx_n; // the last entry at or below offset is before hi
