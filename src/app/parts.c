@@ -26,6 +26,8 @@
 #include "registry/registry.h"
 #include "s3/s3.h"
 
+enum { RETENTION_GRACE_MS = 60000 };
+
 /* ---- network ---- */
 
 static const char *in_folder(struct app *app, const char *path)
@@ -162,6 +164,7 @@ static bool start_log(struct app *app, struct err *e)
         .journal_bytes = app->s.log_journal_bytes,
         .segment_bytes = app->s.log_segment_bytes,
         .memory_bytes = app->s.memory_budget / 16,
+        .retention_grace_ms = RETENTION_GRACE_MS,
     };
 
     return log_open(&o, &app->log, e) &&

@@ -40,6 +40,9 @@ struct log_options {
         // bytes that may wait for the committer; more makes log_append wait (the async ones never do). 0: 64
         // MiB
         memory_bytes;
+    /* retention.ms spares a segment for so long after its first append, so that records which are old when they come can be
+     * read once. (In Kafka they live until the next check: log.retention.check.interval.ms.) */
+    int64_t retention_grace_ms;
 };
 
 bool log_open(const struct log_options *o, struct log **out, struct err *e) MUST_CHECK;

@@ -80,16 +80,18 @@ static bool sweep(struct log *l, struct part *p, struct err *e)
 
 /* ---- retention ---- */
 
-static bool is_old(const struct seg *s, const struct log_settings *set, int64_t now)
+static bool is_old(const struct seg *s, const struct log_settings *set, int64_t now, int64_t grace_ms)
 {
     int64_t newest = seg_newest_ms(s);
 
-    return set->retention_ms >= 0 && newest != TIME_NONE && newest < now - set->retention_ms;
+    return set->retention_ms >= 0 && newest != TIME_NONE && newest < now - set->retention_ms &&
+           (grace_ms == 0 || s->created_ms <= now - grace_ms);
 }
 
 /* The first offset to keep; *roll: the active segment would go too, if it were closed. REQUIRES part.lock. */
-static int64_t keep_from(const struct part *p, const struct log_settings *set, int64_t now, bool *roll)
+static int64_t keep_from(struct log *l, const struct part *p, const struct log_settings *set, bool *roll)
 {
+    int64_t now = steady_ms(l), grace_ms = l->o.retention_grace_ms;
     int64_t keep = p->start, left = 0;
 
     *roll = false;
@@ -99,10 +101,10 @@ static int64_t keep_from(const struct part *p, const struct log_settings *set, i
         const struct seg *s = p->segs[i];
 
         left -= s->size;
-        if (!is_old(s, set, now) && (set->retention_bytes < 0 || left < set->retention_bytes))
+        if (!is_old(s, set, now, grace_ms) && (set->retention_bytes < 0 || left < set->retention_bytes))
             break;
         if (!s->closed) { // size alone never takes the active one
-            *roll = s->size > 0 && is_old(s, set, now);
+            *roll = s->size > 0 && is_old(s, set, now, grace_ms);
             break;
         }
         keep = i + 1 < p->seg_n ? p->segs[i + 1]->base : p->end;
@@ -142,17 +144,17 @@ static bool retain(struct log *l, struct part *p, const struct log_settings *set
 {
     struct arena a = {0};
     struct seg **gone = NULL;
-    int64_t keep, now = steady_ms(l);
+    int64_t keep;
     size_t n;
     bool roll, ok = true;
 
     mutex_lock(&p->lock);
-    keep = keep_from(p, set, now, &roll);
+    keep = keep_from(l, p, set, &roll);
     mutex_unlock(&p->lock);
     if (roll) {
         ok = part_op(l, p, OP_ROLL, 0, e);
         mutex_lock(&p->lock);
-        keep = keep_from(p, set, now, &roll);
+        keep = keep_from(l, p, set, &roll);
         mutex_unlock(&p->lock);
     }
     ok = ok && (keep <= part_start(p) || part_op(l, p, OP_TRIM, keep, e));

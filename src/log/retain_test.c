@@ -89,6 +89,22 @@ TEST(records_without_a_time_are_as_old_as_their_segment)
     OK(testlog_end(&t));
 }
 
+TEST(old_records_can_be_read_for_a_while)
+{
+    struct testlog t = {.o = {.retention_grace_ms = 60000}};
+    struct log_range r;
+
+    OK(testlog_start(&t) && topic_with(&t, "a", 5000, 86400000, -1));
+    OK(testlog_append(&t, "a", 0, 0, 1, 900) == 0);
+    OK(log_maintain(t.l, &t.e));
+    OK(log_range(t.l, STR("a"), 0, &r) && r.start == 0 && r.end == 1);
+    testlog_crash(&t);
+    t.o.retention_grace_ms = 0;
+    OK(testlog_open(&t) && log_maintain(t.l, &t.e));
+    OK(log_range(t.l, STR("a"), 0, &r) && r.start == 1);
+    OK(testlog_end(&t));
+}
+
 static int64_t clock_ahead_us;
 
 static int64_t set_clock(struct os *os)

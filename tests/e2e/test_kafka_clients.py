@@ -81,7 +81,7 @@ def test_compacted_topic_wants_keys(broker):
 
 
 def test_seek_by_time(broker):
-    create(broker, "t", 1, retention_ms="-1")  # the timestamps are of 2023: retention would take the records away
+    create(broker, "t")
     kc = kafka.KafkaProducer(bootstrap_servers=broker.address("kafka"))
     for n in range(100):
         kc.send("t", b"%d" % n, timestamp_ms=1700000000000 + n * 1000).get(20)
