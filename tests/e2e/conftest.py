@@ -165,10 +165,9 @@ class Project:
         return "\n".join(text.splitlines()[-lines:])
 
 
-@pytest.fixture
-def project(request):
-    """Makes projects: project(example="storefront", settings={}), not started.  Stops and removes them afterwards."""
-    made = []
+@contextlib.contextmanager
+def projects(made):
+    """Gives what makes projects, and adds them to the list; stops and removes them afterwards."""
 
     def make(example="storefront", settings=None):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="tarn-e2e-"))
@@ -180,7 +179,6 @@ def project(request):
         made.append(Project(folder))
         return made[-1]
 
-    request.node.projects = made
     yield make
     with contextlib.ExitStack() as stack:
         for one in made:
@@ -188,6 +186,21 @@ def project(request):
             stack.callback(one.end_database)
             if one.process:
                 stack.callback(one.stop)
+
+
+@pytest.fixture
+def project(request):
+    """Makes projects: project(example="storefront", settings={}), not started."""
+    request.node.projects = []
+    with projects(request.node.projects) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def module_project():
+    """The same, for projects that all tests of a file share."""
+    with projects([]) as make:
+        yield make
 
 
 @pytest.fixture

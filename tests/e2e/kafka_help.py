@@ -6,18 +6,22 @@ import subprocess
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from conftest import ROOT
+from conftest import merged, ROOT
 
 SETTINGS = {"postgres": {"port": "off"}, "kafka": {"auto_create": "true", "partitions": 4}}
 
 
-@pytest.fixture
-def broker(project):
-    """A project that runs, without a source database, connectors and migrations: what is tested here is the Kafka door."""
-    one = project("storefront", SETTINGS)
+def broker_project(project, **kafka):
+    """A project without a source database, connectors and migrations: what is tested here is the Kafka door."""
+    one = project("storefront", merged(SETTINGS, {"kafka": kafka}))
     for folder in ("connectors", "migrations"):
         shutil.rmtree(one.folder / folder, ignore_errors=True)
-    return one.start()
+    return one
+
+
+@pytest.fixture
+def broker(project):
+    return broker_project(project).start()
 
 
 def kcat(broker, *args, text="", check=True, seconds=60):
