@@ -293,6 +293,8 @@ static bool start_kafka(struct app *app, struct err *e)
     if (!users_make(&app->s, app->os, &app->users, e))
         return false;
     o.users = app->users;
+    o.acl_file = arena_fmt(&app->arena, "%s/security.json", app->data);
+    o.super_users = users_super(&app->s, &app->arena, &o.super_count);
     for (size_t i = 0; i < app->s.kafka_mechanisms.n; i++) {
         enum auth_mechanism m;
         if (auth_mechanism_of(str_of(app->s.kafka_mechanisms.v[i]), &m)) // conf_check() has looked at them

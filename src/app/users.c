@@ -46,3 +46,14 @@ bool users_make(const struct settings *s, struct os *os, struct auth **out, stru
     *out = a;
     return true;
 }
+
+const char *const *users_super(const struct settings *s, struct arena *a, size_t *count)
+{
+    const char **names = ARENA_ARRAY(a, const char *, s->user_count);
+
+    *count = 0;
+    for (size_t i = 0; i < s->user_count; i++)
+        if (str_is(str_of(s->users[i].super), "true"))
+            names[(*count)++] = s->users[i].name;
+    return names;
+}

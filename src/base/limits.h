@@ -12,6 +12,7 @@
 #define LIMIT_KAFKA_FRAME (100 * MIB) // one Kafka frame (socket.request.max.bytes)
 #define LIMIT_KAFKA_LOGIN \
     (512 * KIB)                     // the same before its sender has logged in (sasl.server.max.receive.size)
+#define LIMIT_ACLS       (8 * MIB)  // the file of users and ACLs
 #define LIMIT_BATCH      (64 * MIB) // one record batch; max.message.bytes is usually lower
 #define LIMIT_HTTP_HEAD  (64 * KIB) // request line and headers
 #define LIMIT_HTTP_BODY  (8 * MIB)  // a body held in memory; S3 objects are streamed

@@ -190,36 +190,3 @@ void kafka_client_quotas(struct kafka_req *q, const void *in)
     (void)in;
     kafka_reply(q, &(struct k_client_quotas_res){0});
 }
-
-/* ---- access lists: there are none ---- */
-
-#define NO_LISTS STR("there are no access lists here: who can connect may do everything")
-
-void kafka_describe_acls(struct kafka_req *q, const void *in)
-{
-    (void)in;
-    kafka_reply(q, &(struct k_describe_acls_res){.error = K_SECURITY_DISABLED, .error_message = NO_LISTS});
-}
-
-void kafka_create_acls(struct kafka_req *q, const void *in)
-{
-    const struct k_create_acls_req *req = in;
-    struct k_create_acls_res res = {.results_n = req->acls_n};
-
-    res.results = ARENA_ARRAY(&q->arena, struct k_create_acls_res_result, (size_t)req->acls_n);
-    for (int32_t i = 0; i < req->acls_n; i++)
-        res.results[i] = (struct k_create_acls_res_result){K_SECURITY_DISABLED, NO_LISTS};
-    kafka_reply(q, &res);
-}
-
-void kafka_delete_acls(struct kafka_req *q, const void *in)
-{
-    const struct k_delete_acls_req *req = in;
-    struct k_delete_acls_res res = {.filters_n = req->filters_n};
-
-    res.filters = ARENA_ARRAY(&q->arena, struct k_delete_acls_res_filter, (size_t)req->filters_n);
-    for (int32_t i = 0; i < req->filters_n; i++)
-        res.filters[i] =
-            (struct k_delete_acls_res_filter){.error = K_SECURITY_DISABLED, .error_message = NO_LISTS};
-    kafka_reply(q, &res);
-}

@@ -407,7 +407,7 @@ TEST(elections_reassignments_quotas_and_access_lists)
         call(fd, &DESCRIBE_ACLS, v, &(struct k_describe_acls_req){.resource_type = 1}, &lists);
         OK(lists.error == K_SECURITY_DISABLED && lists.error_message.n > 0 && lists.resources_n == 0);
         call(fd, &CREATE_ACLS, v, &(struct k_create_acls_req){&acl, 1}, &made);
-        OK(made.results_n == 1 && made.results[0].error == K_SECURITY_DISABLED);
+        OK(made.acls_n == 1 && made.acls[0].error == K_SECURITY_DISABLED);
         call(fd, &DELETE_ACLS, v, &(struct k_delete_acls_req){&filter, 1}, &gone);
         OK(gone.filters_n == 1 && gone.filters[0].error == K_SECURITY_DISABLED);
     }

@@ -1,6 +1,7 @@
 #include "kafka/kafka.h"
 
 #include "base/mem.h"
+#include "kafka/acl.h"
 #include "kafka/conn.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
@@ -45,6 +46,7 @@ static void kafka_free(struct kafka *k)
     mutex_fini(&k->lock);
     for (int i = 0; i < KAFKA_DOORS; i++)
         mem_free(k->doors[i].host);
+    acls_close(k->acls);
     mem_free(k->advertised);
     mem_free(k->cluster_id);
     mem_free(k);
@@ -73,6 +75,17 @@ static bool open_door(struct kafka *k, int which, const struct kafka_listen *l, 
     return true;
 }
 
+static bool open_acls(struct kafka *k, const struct kafka_options *o, struct err *e)
+{
+    struct acls_options a = {.os = o->os,
+                             .path = o->acl_file,
+                             .users = o->users,
+                             .super_users = o->super_users,
+                             .super_count = o->super_count};
+
+    return !o->users || acls_open(&a, &k->acls, e);
+}
+
 bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, struct err *e)
 {
     const struct kafka_listen *listens[KAFKA_DOORS] = {&o->plain, &o->tls};
@@ -80,6 +93,10 @@ bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, s
     const struct kafka_door *first = NULL;
 
     *out = NULL;
+    if (!open_acls(k, o, e)) {
+        kafka_free(k);
+        return err_wrap(e, "kafka");
+    }
     kafka_groups_start(k);
     if (!kafka_txns_start(k, e)) {
         kafka_stop(k);

@@ -24,6 +24,7 @@
 
 #include "base/err.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct auth;
@@ -47,7 +48,10 @@ struct kafka_options {
     struct log *log;
     struct offsets *offsets;
     struct kafka_listen plain, tls;
-    struct auth *users;      // who may log in, and then everybody must; NULL: nobody has to
+    struct auth *users;   // who may log in, and then everybody must; NULL: nobody has to
+    const char *acl_file; // where ACLs and users that clients make are kept; needed with users
+    const char *const *super_users;
+    size_t super_count;
     bool mechanisms[3];      // by enum auth_mechanism, those to log in with; none set: all
     bool auto_create;        // asking for a topic's metadata makes it (Kafka: auto.create.topics.enable)
     int16_t replication_max; // that a new topic may ask for, there being one copy; 0: 1

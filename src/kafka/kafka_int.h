@@ -80,6 +80,8 @@ enum kafka_error {
     K_INVALID_RECORD = 87,
     K_UNSTABLE_OFFSET_COMMIT = 88,
     K_PRODUCER_FENCED = 90,
+    K_RESOURCE_NOT_FOUND = 91,
+    K_UNACCEPTABLE_CREDENTIAL = 93,
     K_UNKNOWN_TOPIC_ID = 100,
     K_TRANSACTIONAL_ID_NOT_FOUND = 105,
 };
@@ -100,6 +102,7 @@ struct kafka {
     struct log *log;
     struct offsets *offsets;
     struct auth *users;           // NULL: nobody has to log in
+    struct acls *acls;            // what they may do
     bool spoken[AUTH_MECHANISMS]; // mechanisms to log in with
     struct kafka_door doors[KAFKA_DOORS];
     char *advertised; // host:port
@@ -113,9 +116,10 @@ struct kafka {
     struct loop *home; // groups and their timer belong to it
     struct coord *coord;
     struct timer *group_timer, *sweep_timer;
-    int64_t group_due_ms;    // what the timer is set to
-    bool groups_closed;      // on the home loop
-    struct kafka_txns *txns; // transactions, on the home loop too
+    int64_t group_due_ms;         // what the timer is set to
+    bool groups_closed;           // on the home loop
+    struct kafka_change *changes; // of users and ACLs, the first one under way; on the home loop
+    struct kafka_txns *txns;      // transactions, on the home loop too
 
     struct mutex lock; // over the rest
     struct cond idle;
@@ -165,13 +169,16 @@ struct kafka_req {
     size_t frame_n;
     void *in; // the decoded body
 
-    struct wire_out out;               // the answer's frame
-    bool silent;                       // no answer is sent (acks=0)
-    bool hang_up;                      // close the connection instead of answering
-    bool last;                         // close it after the answer
-    bool raw;                          // a SASL token without Kafka's headers, answered alike
-    const char *proven;                // who the client is, once it has proven it in this request
-    bool finished;                     // done() was called
+    struct wire_out out; // the answer's frame
+    bool silent;         // no answer is sent (acks=0)
+    bool hang_up;        // close the connection instead of answering
+    bool last;           // close it after the answer
+    bool raw;            // a SASL token without Kafka's headers, answered alike
+    struct kafka_denials
+        *denials;       // what was taken out of the request because the user may not; NULL: nothing
+    bool unseen;        // the answer may have what the user may not see
+    const char *proven; // who the client is, once it has proven it in this request
+    bool finished;      // done() was called
     void (*done)(struct kafka_req *q); // the owner's, on the loop
     void *owner;
     struct kafka_req *next; // of the owner's queue

@@ -2,6 +2,7 @@
  * Metadata and DescribeTopicPartitions: which topics there are and who serves them. Asking for one may make it, as a job: that waits for the disk.
  */
 #include "base/mem.h"
+#include "kafka/access.h"
 #include "kafka/kafka_int.h"
 
 #include <stdlib.h>
@@ -48,7 +49,9 @@ static void describe(struct kafka_req *q, const struct log_topic *t, struct k_me
 
 static bool may_make(const struct metadata *m, const struct k_metadata_req_topic *t)
 {
-    return m->q->k->auto_create && m->req->auto_create && t->name.p && kafka_topic_name_ok(t->name);
+    return m->q->k->auto_create && m->req->auto_create && t->name.p && kafka_topic_name_ok(t->name) &&
+           (kafka_may(m->q, ACL_TOPIC, t->name, ACL_CREATE) ||
+            kafka_may(m->q, ACL_CLUSTER, STR(ACL_CLUSTER_NAME), ACL_CREATE));
 }
 
 static void describe_asked(struct metadata *m, const struct k_metadata_req_topic *in,

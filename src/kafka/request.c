@@ -1,6 +1,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/rd.h"
+#include "kafka/access.h"
 #include "kafka/kafka_int.h"
 
 #include <assert.h>
@@ -116,7 +117,8 @@ void kafka_req_run(struct kafka_req *q, void (*done)(struct kafka_req *q), void 
 {
     q->done = done;
     q->owner = owner;
-    q->api->handler(q, q->in);
+    if (kafka_access(q))
+        q->api->handler(q, q->in);
 }
 
 void kafka_req_free(struct kafka_req *q)
@@ -166,7 +168,7 @@ void kafka_reply(struct kafka_req *q, const void *res)
     buf_i32(b, q->correlation);
     if (q->flexible && q->api->key != API_VERSIONS_KEY)
         buf_uvarint(b, 0);
-    wire_write(&q->out, q->api->res, q->version, q->flexible, res);
+    wire_write(&q->out, q->api->res, q->version, q->flexible, kafka_access_answer(q, res));
     q->hang_up = !buf_ok(b) || b->n + q->out.spliced > INT32_MAX;
     if (!q->hang_up)
         buf_set_i32(b, 0, (int32_t)(b->n + q->out.spliced - 4));
@@ -176,6 +178,6 @@ void kafka_reply(struct kafka_req *q, const void *res)
 void kafka_reply_none(struct kafka_req *q, bool hang_up)
 {
     q->silent = true;
-    q->hang_up = hang_up;
+    q->hang_up = hang_up || q->denials; // a refusal that has no answer is told so
     come_home(q);
 }

@@ -38,6 +38,16 @@ static struct arena mem;
 
 static struct os_fault disk; // fails when a test says so
 
+static const char *super_user = "admin";
+
+static const char *acl_file(void)
+{
+    static char path[TEMPDIR_MAX + 20];
+
+    (void)snprintf(path, sizeof path, "%s/security.json", dir);
+    return path;
+}
+
 static void start(void)
 {
     struct err e;
@@ -53,6 +63,9 @@ static void start(void)
                                            .offsets = offsets,
                                            .plain = {.host = "127.0.0.1"},
                                            .users = users,
+                                           .acl_file = acl_file(),
+                                           .super_users = &super_user,
+                                           .super_count = 1,
                                            .auto_create = true,
                                            .partitions = 2,
                                            .replication_max = 2},
@@ -180,6 +193,25 @@ static inline bool hung_up(int fd)
     char c;
 
     return !receive(fd, &c, 1);
+}
+
+/* A connection that has logged in, with PLAIN. */
+static inline int dial_as(const char *user, const char *password)
+{
+    struct k_sasl_handshake_res hands;
+    struct k_sasl_authenticate_res done;
+    struct buf token = buf_make(1000);
+    int fd = dial();
+
+    buf_u8(&token, 0);
+    buf_str(&token, str_of(user));
+    buf_u8(&token, 0);
+    buf_str(&token, str_of(password));
+    call(fd, &SASL_HANDSHAKE, 1, &(struct k_sasl_handshake_req){STR("PLAIN")}, &hands);
+    call(fd, &SASL_AUTHENTICATE, 1, &(struct k_sasl_authenticate_req){buf_view(&token)}, &done);
+    OK(hands.error == K_NONE && done.error == K_NONE);
+    buf_fini(&token);
+    return fd;
 }
 
 /* ---- shorthands ---- */

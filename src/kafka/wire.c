@@ -226,6 +226,13 @@ static void set_default(const struct wire_field *f, char *out)
         memcpy(out + f->at, &s, sizeof s);
 }
 
+void wire_default(const struct wire_msg *m, void *out)
+{
+    memset(out, 0, m->size);
+    for (size_t i = 0; i < m->count; i++)
+        set_default(&m->fields[i], out);
+}
+
 static void read_struct(struct reader *w, const struct wire_msg *m, char *out)
 {
     for (size_t i = 0; i < m->count && rd_ok(&w->r); i++) {

@@ -72,6 +72,8 @@ struct wire_in {
     bool rest_ok; // bytes behind the message are passed over
 };
 
+/* Every field has the value of a version without it; lists are empty. */
+void wire_default(const struct wire_msg *m, void *out);
 /* The whole of in->bytes must be one message, unless rest_ok. */
 bool wire_read(const struct wire_in *in, const struct wire_msg *m, void *out, struct err *e) MUST_CHECK;
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import kafka
+import kafka.admin
 import kafka.errors
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -205,3 +206,128 @@ def test_beyond_loopback_with_users_and_tls(project):
     one = secured(project, tls_host="0.0.0.0", tls_advertised_host="localhost").start()
     config = {**login(one, "admin"), "bootstrap.servers": f"localhost:{setting(one, 'tls_port')}", "broker.address.family": "v4"}
     assert [b.host for b in AdminClient(config).list_topics(timeout=10).brokers.values()] == ["localhost"]
+
+
+# ---- what users may do ----
+
+def acl_admin(one, user="admin"):
+    """kafka-python's admin client, which knows ACLs."""
+    config = login(one, user)
+    return kafka.admin.KafkaAdminClient(bootstrap_servers=config["bootstrap.servers"], security_protocol="SASL_SSL",
+                                        sasl_mechanism="SCRAM-SHA-512", sasl_plain_username=user, sasl_plain_password=PASSWORDS[user],
+                                        ssl_cafile=config["ssl.ca.location"])
+
+
+def acl(user, operation, kind, name, pattern="LITERAL", permission="ALLOW"):
+    from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
+    return ACL(principal=f"User:{user}", host="*", operation=ACLOperation[operation], permission_type=ACLPermissionType[permission],
+               resource_pattern=ResourcePattern(ResourceType[kind], name, ACLResourcePatternType[pattern]))
+
+
+def every_acl():
+    from kafka.admin import ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePatternFilter, ResourceType
+    return ACLFilter(principal=None, host=None, operation=ACLOperation.ANY, permission_type=ACLPermissionType.ANY,
+                     resource_pattern=ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY))
+
+
+def code_of(call, *args):
+    with pytest.raises(KafkaException) as e:
+        call(*args)
+    return e.value.args[0].code()
+
+
+def test_denied_until_granted(safe):
+    """Alice writes, bob reads in a group: each right one by one, and over a restart."""
+    make(safe, "orders")
+    make(safe, "orders-dlq")
+    alice, bob = login(safe, "alice"), login(safe, "bob", "PLAIN")
+    assert code_of(produce, alice, "orders", b"no") == KafkaError.TOPIC_AUTHORIZATION_FAILED
+    assert AdminClient(alice).list_topics(timeout=10).topics == {}
+    admin = acl_admin(safe)
+    made = admin.create_acls([acl("alice", "WRITE", "TOPIC", "orders", "PREFIXED"), acl("bob", "READ", "TOPIC", "orders")])
+    assert len(made["succeeded"]) == 2 and not made["failed"]
+    produce(alice, "orders", b"1", b"2")
+    produce({**alice, "enable.idempotence": True}, "orders-dlq", b"3")
+    assert set(AdminClient(alice).list_topics(timeout=10).topics) == {"orders", "orders-dlq"}
+    assert set(AdminClient(bob).list_topics(timeout=10).topics) == {"orders"}
+    assert code_of(produce, bob, "orders", b"no") == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+    c = Consumer({**bob, "group.id": "readers", "auto.offset.reset": "earliest", "session.timeout.ms": 6000})
+    c.subscribe(["orders"])
+    m = c.poll(20)
+    assert m.error().code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+    c.close()
+    admin.create_acls([acl("bob", "READ", "GROUP", "readers")])
+    safe.restart()
+    assert consume(bob, "readers", "orders", 2) == [b"1", b"2"]
+    admin = acl_admin(safe)
+    admin.create_acls([acl("*", "READ", "TOPIC", "orders", permission="DENY")])  # wins over what bob has
+    c = Consumer({**bob, "group.id": "readers", "auto.offset.reset": "earliest"})
+    c.subscribe(["orders"])
+    assert c.poll(20).error().code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+    c.close()
+
+
+def test_acls_need_a_right_themselves(safe):
+    alice = acl_admin(safe, "alice")
+    made = alice.create_acls([acl("alice", "ALL", "TOPIC", "*")])
+    assert not made["succeeded"] and "Cluster" in str(made["failed"])
+    acls, error = None, None
+    try:
+        acls, error = alice.describe_acls(every_acl())
+    except kafka.errors.KafkaError as e:
+        error = e
+    assert not acls and "Cluster" in repr(error)
+    admin = acl_admin(safe)
+    admin.create_acls([acl("alice", "ALTER", "CLUSTER", "kafka-cluster"), acl("alice", "DESCRIBE", "CLUSTER", "kafka-cluster")])
+    assert len(alice.create_acls([acl("alice", "ALL", "TOPIC", "*")])["succeeded"]) == 1
+    acls, _ = alice.describe_acls(every_acl())
+    assert len(acls) == 3
+    gone = alice.delete_acls([every_acl()])
+    assert sum(len(matches) for _, matches, _ in gone) == 3
+    assert admin.describe_acls(every_acl())[0] == []
+
+
+def test_kafkajs_and_acls(safe):
+    config = login(safe, "admin")
+    done = subprocess.run(["node", ROOT / "tests/e2e/js/kafka_acls.js", config["bootstrap.servers"], safe.folder / "cert.pem"],
+                          capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert said == {"before": "TOPIC_AUTHORIZATION_FAILED", "created": True, "sent": 1, "listed": ["User:alice WRITE on app-"], "deleted": 1,
+                    "after": "TOPIC_AUTHORIZATION_FAILED"}, said
+
+
+def test_transactions_need_their_id(safe):
+    make(safe, "t")
+    acl_admin(safe).create_acls([acl("alice", "WRITE", "TOPIC", "t")])
+
+    def transact(value):
+        p = Producer({**login(safe, "alice"), "transactional.id": "tx-1"})
+        p.init_transactions(20)
+        p.begin_transaction()
+        p.produce("t", value)
+        p.commit_transaction(20)
+
+    assert code_of(transact, b"no") == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    acl_admin(safe).create_acls([acl("alice", "WRITE", "TRANSACTIONAL_ID", "tx-", "PREFIXED")])
+    transact(b"yes")
+    assert consume(login(safe, "admin"), "g", "t", 1) == [b"yes"]
+
+
+def test_without_users_there_is_no_security(project):
+    one = project("storefront", SETTINGS)
+    shutil.rmtree(one.folder / "connectors", ignore_errors=True)
+    shutil.rmtree(one.folder / "migrations", ignore_errors=True)
+    one.start()
+    made = kafka.admin.KafkaAdminClient(bootstrap_servers=one.address("kafka")).create_acls([acl("alice", "WRITE", "TOPIC", "t")])
+    assert not made["succeeded"] and "SecurityDisabled" in str(made["failed"])
+
+
+def test_tarn_topic_logs_in(safe):
+    make(safe, "t")
+    config = login(safe, "admin")
+    options = [x for k, v in config.items() if k != "bootstrap.servers" for x in ("-X", f"{k}={v}")]
+    done = subprocess.run([TARN, "topic", "list", "--json", "--bootstrap", config["bootstrap.servers"], *options], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0 and '"t"' in done.stdout, done.stdout + done.stderr
