@@ -121,6 +121,15 @@ static void group_name(const struct task *t, struct arena *a, struct str *out)
     *out = str_of(arena_fmt(a, "connect-%s", t->connector->name));
 }
 
+/* Others read the safe positions under the lock, to tell the lag. */
+static void positions_are_safe(struct task *t)
+{
+    mutex_lock(&t->connect->lock);
+    for (size_t i = 0; i < t->part_count; i++)
+        t->safe[i] = t->parts[i].next;
+    mutex_unlock(&t->connect->lock);
+}
+
 /* From the group; the first record when it has none, or when what it had is gone. */
 static void load_positions(struct sink *s)
 {
@@ -139,9 +148,9 @@ static void load_positions(struct sink *s)
                       : r.start;
         if (p->next < r.start || p->next > r.end)
             p->next = r.start;
-        t->safe[i] = p->next;
     }
     arena_reset(&s->arena);
+    positions_are_safe(t);
 }
 
 static bool commit(struct sink *s, struct err *e)
@@ -430,8 +439,7 @@ static bool sink_once(struct task *t, struct err *e)
     load_positions(&s);
     if (n > 0) {
         ok = s.ops->open(t, t->config, t->parts, n, &s.state, e);
-        for (size_t i = 0; i < n; i++)
-            t->safe[i] = t->parts[i].next;
+        positions_are_safe(t); // open() may have moved them
     }
     ok = ok && run(&s, e);
     if (n > 0)

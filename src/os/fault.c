@@ -13,7 +13,7 @@ static bool hit(struct os_fault *f, bool writes)
 {
     if (f->writes_only && !writes)
         return false;
-    if (__atomic_load_n(&f->hits, __ATOMIC_SEQ_CST) > 0 && !f->persistent)
+    if (__atomic_load_n(&f->hits, __ATOMIC_SEQ_CST) > 0 && !__atomic_load_n(&f->persistent, __ATOMIC_SEQ_CST))
         return false;
     if (__atomic_load_n(&f->hits, __ATOMIC_SEQ_CST) == 0 &&
         __atomic_fetch_sub(&f->countdown, 1, __ATOMIC_SEQ_CST) != 0)

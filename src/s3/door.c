@@ -156,13 +156,14 @@ static void error_xml(struct s3_req *r, struct buf *b)
 
 static void answer_error(struct s3_req *r, bool refuse)
 {
-    struct buf b = s3_xml();
     int status = errors[r->code].status;
+    struct buf b;
 
     if (r->code == S3_NOT_MODIFIED) {
         http_answer(r->q, status, NULL, STR(""));
         return;
     }
+    b = s3_xml();
     error_xml(r, &b);
     if (refuse) {
         http_refuse(r->q, status, "application/xml", buf_view(&b));

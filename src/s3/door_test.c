@@ -117,6 +117,9 @@ TEST(objects_go_in_and_out)
             "Content-Range: bytes 6-10/11"));
     OK(says(ASK("GET", "/raw/a%20b/../c", NULL, EMPTY_HASH, "Range: bytes=11-", STR_NULL), 416,
             "InvalidRange"));
+    OK(says(ASK("GET", "/raw/a%20b/../c", NULL, EMPTY_HASH,
+                "If-None-Match: \"5eb63bbbe01eeed093cb22bb8f5acdc3\"", STR_NULL),
+            304, NULL));
     OK(says(ASK("HEAD", "/raw/a%20b/../c", NULL, EMPTY_HASH, NULL, STR_NULL), 200, "x-amz-meta-who: me"));
     OK(says(ASK("HEAD", "/raw/a%20b/../c", NULL, EMPTY_HASH, NULL, STR_NULL), 200, "Content-Length: 11"));
     OK(says(ASK("GET", "/raw/none", NULL, EMPTY_HASH, NULL, STR_NULL), 404, "<Code>NoSuchKey</Code>"));

@@ -138,8 +138,8 @@ static void landed(void *arg, bool ok, const struct err *e)
         all->err = *e;
     all->landed++;
     all->failed |= !ok;
+    (void)eventfd_write(all->event_fd, 1); // under the lock: who has seen all of them land closes it
     mutex_unlock(&all->lock);
-    (void)eventfd_write(all->event_fd, 1);
 }
 
 /* All batches of one topic as one run of bytes. */
