@@ -402,6 +402,7 @@ static void fini(struct topic_run *t)
         rd_kafka_queue_destroy(t->answers);
     if (t->client)
         rd_kafka_destroy(t->client);
+    topic_values_end(t);
     arena_fini(&t->arena);
 }
 

@@ -84,6 +84,7 @@ struct topic_value {
 
 /* A key or a value as it can be shown: Avro and JSON Schema by the registry, else text or bytes. Valid until the next call. */
 struct topic_value topic_show(struct topic_run *t, struct str bytes);
+void topic_values_end(struct topic_run *t); // forgets the schemas and the last value
 /* Encodes JSON with a schema, by its id or a subject's latest version, as serializers do. */
 struct topic_encoder;
 bool topic_encoder_new(struct topic_run *t, int64_t id, const char *subject, struct topic_encoder **out,

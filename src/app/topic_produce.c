@@ -69,12 +69,20 @@ static bool send_record(struct produce *p, const struct record *r, struct err *e
     int32_t partition = r->partition >= 0 ? (int32_t)r->partition : RD_KAFKA_PARTITION_UA;
     rd_kafka_headers_t *headers = headers_of(p, r);
     rd_kafka_resp_err_t code;
+    const rd_kafka_vu_t message[] = {
+        {RD_KAFKA_VTYPE_TOPIC, {.cstr = p->topic}},
+        {RD_KAFKA_VTYPE_PARTITION, {.i32 = partition}},
+        {RD_KAFKA_VTYPE_KEY, {.mem = {(void *)(uintptr_t)r->key.p, r->key.n}}},
+        {RD_KAFKA_VTYPE_VALUE, {.mem = {(void *)(uintptr_t)r->value.p, r->value.n}}},
+        {RD_KAFKA_VTYPE_HEADERS, {.headers = headers}},
+        {RD_KAFKA_VTYPE_MSGFLAGS, {.i = RD_KAFKA_MSG_F_COPY}},
+    };
 
     for (;;) {
-        code = rd_kafka_producev(
-            client, RD_KAFKA_V_TOPIC(p->topic), RD_KAFKA_V_PARTITION(partition),
-            RD_KAFKA_V_KEY(r->key.p, r->key.n), RD_KAFKA_V_VALUE((void *)(uintptr_t)r->value.p, r->value.n),
-            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+        rd_kafka_error_t *refused = rd_kafka_produceva(client, message, sizeof message / sizeof *message);
+
+        code = rd_kafka_error_code(refused);
+        rd_kafka_error_destroy(refused);
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
             break;
         (void)rd_kafka_poll(client, 100);

@@ -33,6 +33,15 @@ static struct topic_values *values(struct topic_run *t)
     return t->values;
 }
 
+void topic_values_end(struct topic_run *t)
+{
+    if (!t->values)
+        return;
+    map_fini(&t->values->by_id);
+    buf_fini(&t->values->text);
+    t->values = NULL;
+}
+
 /* ---- the registry ---- */
 
 static bool ask(struct topic_run *t, const char *path, json_t **out, struct err *e)
