@@ -239,7 +239,7 @@ static int16_t check_join(const struct coord *c, const struct cgroup *g, const s
 {
     size_t bytes = 0;
 
-    if (req->group.n == 0)
+    if (req->group.n == 0 || str_find(req->group, '\0') >= 0) // names are kept as C has them
         return K_INVALID_GROUP_ID;
     if (req->session_timeout_ms < COORD_SESSION_LEAST_MS || req->session_timeout_ms > COORD_SESSION_MOST_MS)
         return K_INVALID_SESSION_TIMEOUT;

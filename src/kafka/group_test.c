@@ -730,4 +730,25 @@ TEST(who_waits_is_told_of_the_end)
     coord_free(c);
 }
 
+/* Found by fuzzing: such a group was kept under one name and looked for under another. */
+TEST(a_name_has_no_zero_byte)
+{
+    struct k_join_group_req_protocol p = {STR("range"), STR("s")};
+    struct k_join_group_req req = {.group = str_from("g\0h", 3),
+                                   .session_timeout_ms = 10000,
+                                   .rebalance_timeout_ms = 30000,
+                                   .member_id = STR(""),
+                                   .protocol_type = STR("consumer"),
+                                   .protocols = &p,
+                                   .protocols_n = 1};
+    struct coord_client client = {STR("client"), STR("/127.0.0.1")};
+    struct call w = {0};
+
+    begin(0);
+    coord_join(c, &client, 3, &req, &w);
+    OK(w.answers == 1 && w.error == K_INVALID_GROUP_ID && !coord_is_known(c, req.group));
+    pass(60000);
+    end();
+}
+
 TEST_MAIN
