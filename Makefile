@@ -35,6 +35,8 @@ fuzz: $(B)/fuzz
 	tools/fuzz
 bench: all
 	bench/run
+bench-peers: all
+	bench/run peers.
 clean:
 	rm -rf $(B)
 
@@ -50,4 +52,4 @@ $(B)/tsan:
 $(B)/fuzz:
 	CC=clang-14 meson setup $@ -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all demo test check e2e interop install lint fmt asan tsan fuzz bench clean
+.PHONY: all demo test check e2e interop install lint fmt asan tsan fuzz bench bench-peers clean

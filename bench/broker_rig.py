@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 
-from rig import BUILD, free_port, wait_for
+from rig import BUILD, ROOT, free_port, wait_for  # noqa: F401
 
 TARN = BUILD / "tarn"
 

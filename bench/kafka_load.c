@@ -112,12 +112,17 @@ static rd_kafka_t *producer(const char *address, const char *linger_ms)
 static rd_kafka_topic_t *topic_of(rd_kafka_t *rk, const char *name)
 {
     rd_kafka_topic_t *t = rd_kafka_topic_new(rk, name, NULL);
-    const struct rd_kafka_metadata *meta;
+    int64_t until = now_ns() + 30000000000;
+    int partitions = 0;
 
-    if (rd_kafka_metadata(rk, 0, t, &meta, 30000) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-        meta->topics[0].partition_cnt == 0)
-        fail("topic %s is not there", name);
-    rd_kafka_metadata_destroy(meta);
+    while (partitions == 0) { // who makes a topic when it is asked for may take a moment
+        const struct rd_kafka_metadata *meta;
+
+        if (now_ns() > until || rd_kafka_metadata(rk, 0, t, &meta, 30000) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            fail("topic %s is not there", name);
+        partitions = meta->topics[0].partition_cnt;
+        rd_kafka_metadata_destroy(meta);
+    }
     return t;
 }
 
