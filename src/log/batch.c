@@ -14,7 +14,7 @@ enum {
     AT_EPOCH = 12,
     AT_MAGIC = 16,
     AT_CRC = 17,
-    AT_ATTRIBUTES = 21, // from here on the checksum counts
+    AT_ATTRIBUTES = BATCH_CRC_FROM,
     AT_LAST_DELTA = 23,
     AT_BASE_TIME = 27,
     AT_MAX_TIME = 35,

@@ -23,7 +23,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { BATCH_HEADER = 61 };
+enum { BATCH_HEADER = 61, BATCH_CRC_FROM = 21 }; // its checksum is of what begins there
 enum batch_codec { BATCH_NONE, BATCH_GZIP, BATCH_SNAPPY, BATCH_LZ4, BATCH_ZSTD };
 
 /* Bits of struct batch_header's attributes. */

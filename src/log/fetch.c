@@ -1,4 +1,5 @@
 /* Reading: from an offset to the bytes of whole batches, each checked before it is given out. */
+#include "base/crc.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "log/log_int.h"
@@ -134,6 +135,18 @@ static bool find_batch(struct place *at, int64_t offset, struct batch_header *he
     }
 }
 
+/* What is wrong with a batch's offsets, that follows one which ended before `next` (-1: it is the first). NULL: nothing. */
+static const char *wrong_offsets(const struct place *at, int64_t offset, int64_t next,
+                                 const struct batch_header *h)
+{
+    if (h->last_offset_delta < 0 || h->base_offset + h->last_offset_delta >= at->until)
+        return "its offsets reach into the next segment";
+    if (next < 0 ? h->base_offset > offset && !at->gaps
+                 : h->base_offset < next || (h->base_offset > next && !at->gaps))
+        return "its offsets do not follow those before it";
+    return NULL;
+}
+
 /* How many of n bytes are whole batches, right and in order. 0 and e: the first one is not. */
 static size_t check_batches(const struct place *at, int64_t offset, struct str bytes, struct err *e)
 {
@@ -144,12 +157,8 @@ static size_t check_batches(const struct place *at, int64_t offset, struct str b
     size_t good = 0;
 
     while (batch_cut(&rest, &one, &h) && h.base_offset < at->until && h.base_offset < at->below) {
-        if (h.last_offset_delta < 0 || h.base_offset + h.last_offset_delta >= at->until)
-            wrong = "its offsets reach into the next segment";
-        else if (next < 0 ? h.base_offset > offset && !at->gaps
-                          : h.base_offset < next || (h.base_offset > next && !at->gaps))
-            wrong = "its offsets do not follow those before it";
-        else if (!batch_crc_ok(one))
+        wrong = wrong_offsets(at, offset, next, &h);
+        if (!wrong && !batch_crc_ok(one))
             wrong = "wrong checksum";
         if (wrong)
             break;
@@ -317,23 +326,119 @@ struct asked {
     int64_t offset;
 };
 
+/* A file seen through a window that stays in the processor's cache. */
+struct window {
+    struct os *os;
+    int fd;
+    uint8_t *bytes; // [WINDOW]
+    int64_t at;
+    size_t n;
+};
+
+enum { WINDOW = 64 * 1024 };
+
+/* What there is from pos on: at least `least` bytes, which fit the window. */
+static bool look(struct window *w, int64_t pos, size_t least, struct str *out, struct err *e)
+{
+    if (pos < w->at || pos + (int64_t)least > w->at + (int64_t)w->n) {
+        ssize_t got = os_read_some(w->os, w->fd, w->bytes, WINDOW, pos, e);
+
+        if (got < 0)
+            return false;
+        w->at = pos;
+        w->n = (size_t)got;
+        if (w->n < least)
+            return err_set(e, ERR_CORRUPT, "the file ends early");
+    }
+    *out = str_from(w->bytes + (pos - w->at), w->n - (size_t)(pos - w->at));
+    return true;
+}
+
+static bool crc_of(struct window *w, int64_t pos, size_t n, uint32_t *crc, struct err *e)
+{
+    struct str bytes;
+
+    for (*crc = 0; n > 0; pos += (int64_t)bytes.n, n -= bytes.n) {
+        if (!look(w, pos, 1, &bytes, e))
+            return false;
+        bytes.n = bytes.n < n ? bytes.n : n;
+        *crc = crc32c(*crc, bytes.p, bytes.n);
+    }
+    return true;
+}
+
+/* Whole batches in a file, checked without keeping them. */
+struct scan {
+    const struct place *at;
+    struct window w;
+    int64_t offset; // that was asked for
+    size_t room;    // for more than the first
+    size_t good;    // bytes that are right
+    int64_t next;   // offset behind them; -1: none yet
+    const char *wrong;
+};
+
+/* The batch behind those that are good becomes one. False: it is another's, too much, wrong, or cannot be read (e is set). */
+static bool scan_one(struct scan *s, struct err *e)
+{
+    const struct place *at = s->at;
+    int64_t pos = at->pos + (int64_t)s->good;
+    struct batch_header h;
+    struct str head;
+    uint32_t crc;
+    size_t n;
+
+    s->wrong = "a batch is cut short";
+    if (at->size - pos < BATCH_HEADER || !look(&s->w, pos, BATCH_HEADER, &head, e) || !batch_header(head, &h))
+        return false;
+    n = (size_t)h.length + 12;
+    if ((int64_t)n > at->size - pos || h.base_offset >= at->until || h.base_offset >= at->below ||
+        (s->next >= 0 && s->good + n > s->room))
+        return false;
+    s->wrong = wrong_offsets(at, s->offset, s->next, &h);
+    if (s->wrong || !crc_of(&s->w, pos + BATCH_CRC_FROM, n - BATCH_CRC_FROM, &crc, e))
+        return false;
+    if (crc != h.crc) {
+        s->wrong = "wrong checksum";
+        return false;
+    }
+    s->next = h.base_offset + h.last_offset_delta + 1;
+    s->good += n;
+    return true;
+}
+
+static bool scan(struct scan *s, struct err *e)
+{
+    struct err failure = {.kind = ERR_NONE};
+
+    s->w.bytes = mem_alloc(WINDOW);
+    while (scan_one(s, &failure))
+        ;
+    mem_free(s->w.bytes);
+    if (s->good > 0)
+        return true;
+    if (failure.kind == ERR_NONE)
+        return corrupt(s->at->part, s->offset, s->wrong, e);
+    *e = failure;
+    return err_wrap(e, "segment %s.log", s->at->seg->path);
+}
+
 static bool fetch_piece(struct place *at, int64_t offset, size_t max_bytes, struct log_piece *out,
                         struct err *e)
 {
-    struct buf checked = buf_make(LIMIT_BATCH > max_bytes ? LIMIT_BATCH + 12 : max_bytes);
+    struct scan s = {.at = at, .offset = offset, .room = max_bytes, .next = -1};
     struct batch_header head;
-    bool ok = find_batch(at, offset, &head, e) && at->seg && head.base_offset < at->below &&
-              read_batches(at, offset, &head, max_bytes, &checked, e);
+    bool ok = find_batch(at, offset, &head, e) && at->seg && head.base_offset < at->below;
 
     if (ok) {
-        int fd = seg_fd(at->part, at->seg, e);
-
-        *out = (struct log_piece){
-            .fd = os_dup(fd, e), .at = at->pos, .n = checked.n, .next = behind(buf_view(&checked), offset)};
+        s.w = (struct window){.os = at->seg->os, .fd = seg_fd(at->part, at->seg, e)};
+        ok = s.w.fd >= 0 && scan(&s, e);
+    }
+    if (ok) {
+        *out = (struct log_piece){.fd = os_dup(s.w.fd, e), .at = at->pos, .n = s.good, .next = s.next};
         ok = out->fd >= 0;
     }
     leave(at);
-    buf_fini(&checked);
     return ok;
 }
 
