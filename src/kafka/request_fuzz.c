@@ -7,12 +7,14 @@
 #include "base/be.h"
 #include "base/mem.h"
 #include "group/offsets.h"
+#include "kafka/acl.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
 #include "os/os.h"
 #include "os/tempdir.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { FRAMES_MAX = 16, HEAD = 8 };
@@ -25,11 +27,12 @@ static const struct {
 #undef X
 };
 
-static char dir[TEMPDIR_MAX];
+static char dir[TEMPDIR_MAX], acl_file[TEMPDIR_MAX + 20];
 static struct net *net;
 static struct log *wal;
 static struct offsets *offsets;
 static struct kafka *kafka;
+static struct auth *users;
 
 /* The kernel, but nothing waits for the disk, and time is what the fuzzer says. */
 static struct os quick;
@@ -51,6 +54,7 @@ static int64_t now_ns(struct os *os)
 /* One for all frames: run() looks at it once more after it has said that a turn is over. */
 static struct turn {
     struct str frame;
+    bool some; // sent by a user who may do little
     struct kafka_req *q; // the loop's; NULL once it is over
     struct mutex lock;
     struct cond cond;
@@ -64,6 +68,7 @@ static void stop(void)
     net_shut(net, 0);
     kafka_stop(kafka);
     net_stop(net);
+    auth_free(users);
     offsets_close(offsets);
     log_close(wal);
     if (!os_remove_tree(os_real(), dir, &e))
@@ -74,6 +79,12 @@ static void start(void)
 {
     struct kafka_options o = {
         .os = &quick, .plain = {.host = "127.0.0.1"}}; // topics are not made by asking: they would pile up
+    static const char *const super[] = {"admin"};
+    struct acl some[] = {
+        {ACL_TOPIC, STR("t"), ACL_PREFIXED, STR("User:some"), STR("*"), ACL_READ, ACL_ALLOW},
+        {ACL_GROUP, STR("g"), ACL_PREFIXED, STR("User:*"), STR("127.0.0.1"), ACL_ALL, ACL_ALLOW},
+        {ACL_TOPIC, STR("tt"), ACL_LITERAL, STR("User:some"), STR("*"), ACL_READ, ACL_DENY},
+    };
     struct log_settings s;
     struct err e;
     int port;
@@ -93,7 +104,14 @@ static void start(void)
     o.net = net;
     o.log = wal;
     o.offsets = offsets;
+    o.users = users = auth_new(&quick);
+    (void)snprintf(acl_file, sizeof acl_file, "%s/security.json", dir);
+    o.acl_file = acl_file;
+    o.super_users = super;
+    o.super_count = 1;
     ok = kafka_start(&o, &kafka, &port, &e);
+    assert(ok);
+    ok = acls_add(kafka->acls, some, ARRAY_LEN(some), &e);
     assert(ok);
     atexit(stop);
 }
@@ -128,7 +146,8 @@ static bool lasting(struct kafka_req *q)
         ((struct k_alter_configs_req *)q->in)->validate_only = true;
     else if (q->api->handler == kafka_incremental_alter)
         ((struct k_incremental_alter_req *)q->in)->validate_only = true;
-    return q->api->handler == kafka_delete_topics;
+    return q->api->handler == kafka_delete_topics || q->api->handler == kafka_create_acls ||
+           q->api->handler == kafka_delete_acls || q->api->handler == kafka_alter_scram;
 }
 
 /* On the loop. What waits for other members is over when all time has gone by, what waits for records when its client goes. */
@@ -139,6 +158,8 @@ static void run(void *arg)
     struct kafka_req *q = kafka_req_new(kafka, t->frame, "127.0.0.1:1", &e);
 
     t->q = q;
+    if (q) // who may do everything, or a little
+        q->user = t->some ? "some" : "admin";
     if (!q || lasting(q)) {
         if (q)
             kafka_req_free(q);
@@ -194,6 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         n -= 2;
         len = len < n ? len : n;
         frame = arena_copy(&a, p, len);
+        turn.some = len >= 4 && (uint8_t)frame[2] == 0xfe;
         if (len >= 4)
             fold(frame);
         send(str_from(frame, len));
