@@ -1,6 +1,6 @@
 /*
  * DescribeAcls, CreateAcls, DeleteAcls, and the same for the credentials of users (KIP-140, KIP-554). Changes wait for the disk, so they
- * are jobs; one runs at a time, and those behind it wait on the home loop.
+ * are jobs, one after the other.
  */
 #include "base/mem.h"
 #include "kafka/acl.h"
@@ -11,59 +11,33 @@
 
 /* ---- one change at a time ---- */
 
-struct kafka_change {
-    struct kafka_req *q;
+struct change {
+    struct kafka_turn turn;
     const void *(*run)(struct kafka_req *q); // blocks; gives the answer
     const void *res;
-    struct kafka_change *next;
 };
 
-static void run_change(void *arg) // a job
+static void run_change(struct kafka_turn *t) // a job
 {
-    struct kafka_change *c = arg;
+    struct change *c = t->arg;
 
-    c->res = c->run(c->q);
+    c->res = c->run(t->q);
 }
 
-static void change_done(void *arg);
-
-static void start_change(struct kafka_change *c)
+static void change_done(struct kafka_turn *t)
 {
-    job_run_for(c->q->k->home, run_change, change_done, c);
-}
+    struct change *c = t->arg;
 
-static void change_done(void *arg) // home
-{
-    struct kafka_change *c = arg;
-    struct kafka *k = c->q->k;
-
-    k->changes = c->next;
-    if (k->changes)
-        start_change(k->changes);
-    kafka_reply(c->q, c->res);
-}
-
-static void queue_change(void *arg) // home
-{
-    struct kafka_req *q = arg;
-    struct kafka_change **at = &q->k->changes, *c = q->parked;
-    bool first = !*at;
-
-    while (*at)
-        at = &(*at)->next;
-    *at = c;
-    if (first)
-        start_change(c);
+    kafka_reply(t->q, c->res);
 }
 
 static void change(struct kafka_req *q, const void *(*run)(struct kafka_req *q))
 {
-    struct kafka_change *c = ARENA_NEW(&q->arena, struct kafka_change);
+    struct change *c = ARENA_NEW(&q->arena, struct change);
 
-    c->q = q;
+    c->turn = (struct kafka_turn){.q = q, .run = run_change, .done = change_done, .arg = c};
     c->run = run;
-    q->parked = c;
-    kafka_go_home(q, queue_change);
+    kafka_take_turn(&q->k->changes, &c->turn);
 }
 
 /* ---- ACLs ---- */

@@ -11,6 +11,9 @@
  *     kafka_stop(k)          waits for what is under way; then log and offsets may be closed
  *     net_stop(net)
  *
+ * With users every connection logs in first (sasl.c), and each request is held against what its user may do, by one table and
+ * outside the handlers (access.c, acl.c).
+ *
  * How it works: conn.c cuts frames; request.c finds the row in api.def, reads the body (wire.c, messages.def) and calls the
  * handler, one function an API: produce.c, producer.c (ids of idempotent producers), fetch.c, positions.c (ListOffsets), metadata.c,
  * topics.c (create, delete, add partitions), configs.c (settings; config.c), admin.c (what consoles ask besides), commits.c

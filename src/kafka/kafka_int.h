@@ -96,6 +96,11 @@ struct kafka_door {
 
 enum { KAFKA_PLAIN_DOOR, KAFKA_TLS_DOOR, KAFKA_DOORS };
 
+/* Jobs that come one after the other. The queue is the home loop's. */
+struct kafka_turns {
+    struct kafka_turn *first, **last; // the first one is under way
+};
+
 struct kafka {
     struct os *os;
     struct net *net;
@@ -116,10 +121,11 @@ struct kafka {
     struct loop *home; // groups and their timer belong to it
     struct coord *coord;
     struct timer *group_timer, *sweep_timer;
-    int64_t group_due_ms;         // what the timer is set to
-    bool groups_closed;           // on the home loop
-    struct kafka_change *changes; // of users and ACLs, the first one under way; on the home loop
-    struct kafka_txns *txns;      // transactions, on the home loop too
+    int64_t group_due_ms;       // what the timer is set to
+    bool groups_closed;         // on the home loop
+    struct kafka_turns changes; // of users and ACLs: each writes a file
+    struct kafka_turns logins;  // passwords computed on: a stranger can ask for that
+    struct kafka_txns *txns;    // transactions, on the home loop too
 
     struct mutex lock; // over the rest
     struct cond idle;
@@ -236,6 +242,19 @@ int16_t kafka_check_epoch(int32_t epoch);
 bool kafka_login_may(int16_t key);
 void kafka_login_done(struct kafka_login *l, const char *user);
 void kafka_login_fini(struct kafka_login *l);
+
+/* ---- turns.c ---- */
+
+struct kafka_turn {
+    struct kafka_req *q;
+    void (*run)(struct kafka_turn *t);  // a job: blocks
+    void (*done)(struct kafka_turn *t); // then, on the request's loop: answers
+    void *arg;                          // theirs
+    struct kafka_turns *queue;
+    struct kafka_turn *next;
+};
+/* In the order called. */
+void kafka_take_turn(struct kafka_turns *queue, struct kafka_turn *t);
 
 /* ---- groups.c ---- */
 

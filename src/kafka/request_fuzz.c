@@ -54,7 +54,7 @@ static int64_t now_ns(struct os *os)
 /* One for all frames: run() looks at it once more after it has said that a turn is over. */
 static struct turn {
     struct str frame;
-    bool some; // sent by a user who may do little
+    bool some;           // sent by a user who may do little
     struct kafka_req *q; // the loop's; NULL once it is over
     struct mutex lock;
     struct cond cond;

@@ -74,6 +74,7 @@ void kafka_sasl_handshake(struct kafka_req *q, const void *in)
 
 /* One that waits to be told that it has failed, or whose password is computed on. */
 struct attempt {
+    struct kafka_turn turn;
     struct kafka_req *q;
     enum auth_mechanism mechanism;
     struct str name, password;
@@ -120,16 +121,16 @@ static void succeed(struct kafka_req *q, const char *user, struct str token)
     kafka_reply(q, &(struct k_sasl_authenticate_res){.token = token});
 }
 
-static void check_password(void *arg) // a job
+static void check_password(struct kafka_turn *t) // a job
 {
-    struct attempt *a = arg;
+    struct attempt *a = t->arg;
 
     a->fits = auth_check_password(a->q->k->users, a->name, a->password);
 }
 
-static void password_checked(void *arg)
+static void password_checked(struct kafka_turn *t)
 {
-    struct attempt *a = arg;
+    struct attempt *a = t->arg;
 
     if (a->fits)
         succeed(a->q, arena_str(&a->q->arena, a->name).p, STR(""));
@@ -139,10 +140,12 @@ static void password_checked(void *arg)
 
 static void step_plain(struct attempt *a, struct str token)
 {
-    if (auth_plain_parse(token, &a->name, &a->password))
-        job_run(a->q->k->net, check_password, password_checked, a);
-    else
+    if (!auth_plain_parse(token, &a->name, &a->password)) {
         fail(a);
+        return;
+    }
+    a->turn = (struct kafka_turn){.q = a->q, .run = check_password, .done = password_checked, .arg = a};
+    kafka_take_turn(&a->q->k->logins, &a->turn);
 }
 
 static void step_scram(struct attempt *a, struct str token)
