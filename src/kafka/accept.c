@@ -6,34 +6,12 @@
 #include "os/os.h"
 
 enum { ZSTD_FIRST_VERSION = 7, BLAMED_MAX = 10000 };
-#define NO_TIME ((int64_t)-1)
 
 static int16_t code_of(const struct err *e)
 {
     return e->kind == ERR_LIMIT     ? K_MESSAGE_TOO_LARGE
            : e->kind == ERR_CORRUPT ? K_CORRUPT_MESSAGE
                                     : K_INVALID_RECORD;
-}
-
-/* ---- times ---- */
-
-static bool is_after(int64_t time, int64_t bound, int64_t by)
-{
-    return time > bound && (uint64_t)time - (uint64_t)bound > (uint64_t)by;
-}
-
-/* Is the time within what the topic takes? Kafka's LogValidator.recordHasInvalidTimestamp. */
-static bool time_ok(const struct log_settings *s, int64_t now, int64_t time, struct err *e)
-{
-    if (time == NO_TIME)
-        return true;
-    if (is_after(time, now, s->timestamp_after_ms))
-        return err_set(e, ERR_INVALID, "the time %lld is more than %lld ms after the broker's clock, %lld",
-                       (long long)time, (long long)s->timestamp_after_ms, (long long)now);
-    if (is_after(now, time, s->timestamp_before_ms))
-        return err_set(e, ERR_INVALID, "the time %lld is more than %lld ms before the broker's clock, %lld",
-                       (long long)time, (long long)s->timestamp_before_ms, (long long)now);
-    return true;
 }
 
 /* ---- record by record ---- */
@@ -55,7 +33,7 @@ static int16_t check_record(const struct opening *o, const struct record *r, int
         err_set(e, ERR_INVALID, "a compacted topic takes no records without a key");
         return K_INVALID_RECORD; // since 2.4
     }
-    if (!o->set->append_time && !time_ok(o->set, o->now, r->timestamp_ms, e))
+    if (!log_settings_time_ok(o->set, o->now, r->timestamp_ms, e))
         return K_INVALID_TIMESTAMP;
     if (r->offset <= before) {
         err_set(e, ERR_INVALID, "its offset is not above that of the record before");
@@ -96,32 +74,17 @@ static int16_t each_record(struct opening *o, struct str bytes)
 
 /* ---- compression.type ---- */
 
-static int level_of(const struct log_settings *s)
-{
-    switch ((enum log_compression)s->compression) {
-    case LOG_COMPRESSION_GZIP:
-        return s->gzip_level == -1 ? 0 : (int)s->gzip_level;
-    case LOG_COMPRESSION_LZ4:
-        return s->lz4_level == 9 ? 0 : (int)s->lz4_level; // 9 says the fast way (Lz4Compression.java)
-    case LOG_COMPRESSION_ZSTD:
-        return (int)s->zstd_level;
-    default:
-        return 0;
-    }
-}
-
 static enum batch_codec codec_of(const struct log_settings *s, enum batch_codec given)
 {
-    return s->compression == LOG_COMPRESSION_PRODUCER
-               ? given
-               : (enum batch_codec)(s->compression - LOG_COMPRESSION_UNCOMPRESSED);
+    int level;
+
+    return (enum batch_codec)log_settings_codec(s, (int)given, &level);
 }
 
 static void begin_anew(struct batch_writer *w, const struct log_settings *s, const struct batch_header *h)
 {
     batch_begin(w, LIMIT_BATCH);
-    w->codec = codec_of(s, BATCH_NONE);
-    w->level = level_of(s);
+    w->codec = (enum batch_codec)log_settings_codec(s, BATCH_NONE, &w->level);
     w->attributes = (int16_t)(h->attributes & ~BATCH_CODEC);
     w->base_offset = h->base_offset;
     w->producer_id = h->producer_id;
@@ -184,9 +147,8 @@ static int16_t check_header(struct kafka_req *q, const struct log_topic *t, cons
         err_set(e, ERR_INVALID, "a producer says when a record was created, not when it is appended");
         return K_INVALID_TIMESTAMP;
     }
-    if (!t->settings.append_time && h->max_timestamp_ms != NO_TIME &&
-        is_after(h->max_timestamp_ms, now, t->settings.timestamp_after_ms))
-        return time_ok(&t->settings, now, h->max_timestamp_ms, e) ? K_NONE : K_INVALID_TIMESTAMP;
+    if (h->max_timestamp_ms > now && !log_settings_time_ok(&t->settings, now, h->max_timestamp_ms, e))
+        return K_INVALID_TIMESTAMP;
     return K_NONE;
 }
 

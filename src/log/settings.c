@@ -458,3 +458,44 @@ void log_settings_page(struct buf *b, bool markdown)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         page_row(&rows[i], &defaults, markdown, b);
 }
+
+/* ---- what they mean for a batch that comes ---- */
+
+int log_settings_codec(const struct log_settings *s, int given, int *level)
+{
+    *level = 0;
+    switch ((enum log_compression)s->compression) {
+    case LOG_COMPRESSION_PRODUCER:
+        return given;
+    case LOG_COMPRESSION_GZIP:
+        *level = s->gzip_level == -1 ? 0 : (int)s->gzip_level;
+        break;
+    case LOG_COMPRESSION_LZ4:
+        *level = s->lz4_level == 9 ? 0 : (int)s->lz4_level; // 9 says the fast way (Lz4Compression.java)
+        break;
+    case LOG_COMPRESSION_ZSTD:
+        *level = (int)s->zstd_level;
+        break;
+    default:
+        break;
+    }
+    return (int)(s->compression - LOG_COMPRESSION_UNCOMPRESSED);
+}
+
+static bool is_after(int64_t time, int64_t bound, int64_t by)
+{
+    return time > bound && (uint64_t)time - (uint64_t)bound > (uint64_t)by;
+}
+
+bool log_settings_time_ok(const struct log_settings *s, int64_t now_ms, int64_t time_ms, struct err *e)
+{
+    if (s->append_time || time_ms == -1)
+        return true;
+    if (is_after(time_ms, now_ms, s->timestamp_after_ms))
+        return err_set(e, ERR_INVALID, "the time %lld is more than %lld ms after the broker's clock, %lld",
+                       (long long)time_ms, (long long)s->timestamp_after_ms, (long long)now_ms);
+    if (is_after(now_ms, time_ms, s->timestamp_before_ms))
+        return err_set(e, ERR_INVALID, "the time %lld is more than %lld ms before the broker's clock, %lld",
+                       (long long)time_ms, (long long)s->timestamp_before_ms, (long long)now_ms);
+    return true;
+}

@@ -111,6 +111,14 @@ void log_setting_reset(const struct log_setting *row, const struct log_settings 
 bool log_settings_check(const struct log_settings *s, struct err *e) MUST_CHECK;
 /* Marks as set what differs from the defaults, for who fills in the struct itself. */
 void log_settings_mark(const struct log_settings *defaults, struct log_settings *s);
+/* What a producer's batch of a codec (enum batch_codec) is kept in by compression.type; *level of that codec, 0: its default. */
+int log_settings_codec(const struct log_settings *s, int given, int *level);
+/*
+ * May a record that says it was created then (-1: it does not say) be kept at `now_ms`, by message.timestamp.type and its bounds? Kafka's
+ * LogValidator.recordHasInvalidTimestamp. ERR_INVALID with a message for the client.
+ */
+bool log_settings_time_ok(const struct log_settings *s, int64_t now_ms, int64_t time_ms,
+                          struct err *e) MUST_CHECK;
 /* The table's defaults. */
 void log_settings_init(struct log_settings *s);
 /* All rows for people: docs/topics.md, or plain text. */
