@@ -151,6 +151,13 @@ bool avro_to_json(const struct avro *s, struct rd *r, struct buf *out, struct er
  */
 bool avro_from_json(const struct avro *s, struct str json, struct buf *out, struct err *e) MUST_CHECK;
 
+/*
+ * The same in Avro's own encoding (specification, "JSON Encoding"): a value in a union is {"name of its branch":value}, bytes are the
+ * characters U+0000 to U+00FF. What is read may still leave out the name of a branch, and fields that have a default.
+ */
+bool avro_to_tagged_json(const struct avro *s, struct rd *r, struct buf *out, struct err *e) MUST_CHECK;
+bool avro_from_tagged_json(const struct avro *s, struct str json, struct buf *out, struct err *e) MUST_CHECK;
+
 /* ---- decode into columns ---- */
 
 struct avro_want {

@@ -476,6 +476,35 @@ TEST(values_are_read_from_json)
     OK(!there_and_back("\"bytes\"", "\"A\"", NULL) && !there_and_back("\"string\"", "nonsense", NULL));
 }
 
+static bool tagged_there_and_back(const char *schema, const char *json, const char *shown)
+{
+    struct buf bytes = buf_make(10000), text = buf_make(10000);
+    struct rd r;
+    bool ok = avro_from_tagged_json(parse(schema), str_of(json), &bytes, &e);
+
+    r = rd_str(buf_view(&bytes));
+    ok = ok && avro_to_tagged_json(parse(schema), &r, &text, &e) && rd_left(&r) == 0 &&
+         str_is(buf_view(&text), shown ? shown : json);
+    buf_fini(&bytes);
+    buf_fini(&text);
+    return ok;
+}
+
+/* The example of the specification, "JSON Encoding", and bytes of every kind. */
+TEST(values_have_avros_own_json)
+{
+    static const char foo[] = "[\"null\",\"string\",{\"type\":\"record\",\"name\":\"n.Foo\",\"fields\":["
+                              "{\"name\":\"b\",\"type\":[\"bytes\",\"null\"]}]}]";
+
+    OK(tagged_there_and_back(foo, "null", NULL));
+    OK(tagged_there_and_back(foo, "{\"string\":\"a\"}", NULL));
+    OK(tagged_there_and_back(foo, "\"a\"", "{\"string\":\"a\"}"));
+    OK(tagged_there_and_back(foo, "{\"n.Foo\":{\"b\":{\"bytes\":\"a\\u0000\\u00ff\"}}}",
+                             "{\"n.Foo\":{\"b\":{\"bytes\":\"a\\u0000\xc3\xbf\"}}}"));
+    OK(tagged_there_and_back(foo, "{\"n.Foo\":{\"b\":null}}", NULL));
+    OK(!tagged_there_and_back("\"bytes\"", "\"\\u0100\"", NULL));
+}
+
 TEST(values_are_shown_as_json)
 {
     struct buf json = buf_make(10000);

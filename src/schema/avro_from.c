@@ -12,7 +12,7 @@ struct from {
     struct buf *out;
     struct err *e;
     int depth;
-    bool is_default; // of a schema's text: bytes are characters up to U+00FF there
+    bool latin; // bytes are characters up to U+00FF, as in a schema's defaults
 };
 
 static bool put(struct from *f, const struct avro *s, const json_t *j);
@@ -67,7 +67,7 @@ static bool put_number(struct from *f, const struct avro *s, const json_t *j)
 }
 
 /* Characters up to U+00FF as bytes; false when one is above. */
-static bool latin(struct str s, struct buf *out)
+static bool from_latin(struct str s, struct buf *out)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
@@ -102,7 +102,7 @@ static bool put_bytes(struct from *f, const struct avro *s, const json_t *j)
 {
     struct buf b = buf_make(LIMIT_BATCH);
     struct str text = avro_json_str(j);
-    bool ok = text.p && (f->is_default ? latin(text, &b) : unbase64(text, &b)) &&
+    bool ok = text.p && (f->latin ? from_latin(text, &b) : unbase64(text, &b)) &&
               (s->kind == AVRO_BYTES || b.n == (size_t)s->size);
 
     if (!ok)
@@ -132,15 +132,15 @@ static bool put_default(struct from *f, const struct avro_field *field)
 {
     json_t *j = avro_json(field->default_json, LIMIT_SCHEMA, f->e);
     const struct avro *type = field->type;
-    bool before = f->is_default, ok = j != NULL;
+    bool before = f->latin, ok = j != NULL;
 
-    f->is_default = true;
+    f->latin = true;
     if (ok && type->kind == AVRO_UNION) { // a union's default is of its first branch
         buf_varint(f->out, 0);
         type = type->branches[0];
     }
     ok = ok && put(f, type, j);
-    f->is_default = before;
+    f->latin = before;
     json_decref(j);
     return ok;
 }
@@ -283,9 +283,9 @@ static bool put(struct from *f, const struct avro *s, const json_t *j)
     return ok;
 }
 
-bool avro_from_json(const struct avro *s, struct str json, struct buf *out, struct err *e)
+static bool from_json(const struct avro *s, struct str json, struct buf *out, bool latin, struct err *e)
 {
-    struct from f = {.out = out, .e = e};
+    struct from f = {.out = out, .e = e, .latin = latin};
     json_t *j = avro_json(json, LIMIT_BATCH, e);
     bool ok = j && put(&f, s, j);
 
@@ -293,4 +293,14 @@ bool avro_from_json(const struct avro *s, struct str json, struct buf *out, stru
     if (ok && !buf_ok(out))
         return err_set(e, ERR_LIMIT, "the value is over %zu bytes", out->max);
     return ok;
+}
+
+bool avro_from_json(const struct avro *s, struct str json, struct buf *out, struct err *e)
+{
+    return from_json(s, json, out, false, e);
+}
+
+bool avro_from_tagged_json(const struct avro *s, struct str json, struct buf *out, struct err *e)
+{
+    return from_json(s, json, out, true, e);
 }

@@ -132,7 +132,18 @@ void avro_skip(const struct avro *s, struct rd *r)
 
 /* ---- JSON ---- */
 
-static void put_json(const struct avro *s, struct rd *r, struct buf *out, int depth);
+struct how {
+    int depth;
+    bool tagged; // Avro's own encoding: branches of unions by name, bytes as characters up to U+00FF
+};
+
+static struct how deeper(struct how how)
+{
+    how.depth++;
+    return how;
+}
+
+static void put_json(const struct avro *s, struct rd *r, struct buf *out, struct how how);
 
 static void put_real(const struct avro *s, struct rd *r, struct buf *out)
 {
@@ -151,14 +162,33 @@ static void put_real(const struct avro *s, struct rd *r, struct buf *out)
     }
 }
 
-static void put_bytes(struct str bytes, struct buf *out)
+static void put_latin(struct str bytes, struct buf *out)
 {
+    struct buf text = buf_make(2 * bytes.n);
+
+    for (size_t i = 0; i < bytes.n; i++) {
+        unsigned char c = (unsigned char)bytes.p[i];
+
+        if (c >= 0x80)
+            buf_u8(&text, (uint8_t)(0xc0 | c >> 6));
+        buf_u8(&text, c >= 0x80 ? (uint8_t)(0x80 | (c & 0x3f)) : c);
+    }
+    buf_json(out, buf_view(&text));
+    buf_fini(&text);
+}
+
+static void put_bytes(struct str bytes, struct buf *out, struct how how)
+{
+    if (how.tagged) {
+        put_latin(bytes, out);
+        return;
+    }
     buf_u8(out, '"');
     buf_base64(out, bytes.p, bytes.n);
     buf_u8(out, '"');
 }
 
-static void put_record(const struct avro *s, struct rd *r, struct buf *out, int depth)
+static void put_record(const struct avro *s, struct rd *r, struct buf *out, struct how how)
 {
     buf_u8(out, '{');
     for (size_t i = 0; i < s->count && rd_ok(r) && buf_ok(out); i++) {
@@ -166,12 +196,12 @@ static void put_record(const struct avro *s, struct rd *r, struct buf *out, int 
             buf_u8(out, ',');
         buf_json(out, s->fields[i].name);
         buf_u8(out, ':');
-        put_json(s->fields[i].type, r, out, depth);
+        put_json(s->fields[i].type, r, out, how);
     }
     buf_u8(out, '}');
 }
 
-static void put_items(const struct avro *s, struct rd *r, struct buf *out, int depth)
+static void put_items(const struct avro *s, struct rd *r, struct buf *out, struct how how)
 {
     bool first = true;
     int64_t n, bytes;
@@ -188,7 +218,7 @@ static void put_items(const struct avro *s, struct rd *r, struct buf *out, int d
                 buf_json(out, rd_bytes(r, rd_count(r, rd_varint(r), 1)));
                 buf_u8(out, ':');
             }
-            put_json(s->items, r, out, depth);
+            put_json(s->items, r, out, how);
         }
         if (!buf_ok(out))
             return;
@@ -208,9 +238,26 @@ static void put_enum(const struct avro *s, struct rd *r, struct buf *out)
         buf_json(out, s->symbols[i]);
 }
 
-static void put_json(const struct avro *s, struct rd *r, struct buf *out, int depth)
+static void put_union(const struct avro *s, struct rd *r, struct buf *out, struct how how)
 {
-    if (depth > AVRO_DEPTH)
+    const struct avro *branch = avro_branch(s, r);
+    bool tagged = how.tagged && branch && branch->kind != AVRO_NULL;
+
+    if (!branch)
+        return;
+    if (tagged) {
+        buf_u8(out, '{');
+        buf_json(out, branch->name.p ? branch->name : str_of(avro_kind_name(branch->kind)));
+        buf_u8(out, ':');
+    }
+    put_json(branch, r, out, how);
+    if (tagged)
+        buf_u8(out, '}');
+}
+
+static void put_json(const struct avro *s, struct rd *r, struct buf *out, struct how how)
+{
+    if (how.depth > AVRO_DEPTH)
         rd_fail(r, "nested too deep");
     if (!rd_ok(r) || !buf_ok(out))
         return;
@@ -236,32 +283,40 @@ static void put_json(const struct avro *s, struct rd *r, struct buf *out, int de
         buf_json(out, rd_bytes(r, rd_count(r, rd_varint(r), 1)));
         break;
     case AVRO_BYTES:
-        put_bytes(rd_bytes(r, rd_count(r, rd_varint(r), 1)), out);
+        put_bytes(rd_bytes(r, rd_count(r, rd_varint(r), 1)), out, how);
         break;
     case AVRO_FIXED:
-        put_bytes(rd_bytes(r, (size_t)s->size), out);
+        put_bytes(rd_bytes(r, (size_t)s->size), out, how);
         break;
     case AVRO_RECORD:
-        put_record(s, r, out, depth + 1);
+        put_record(s, r, out, deeper(how));
         break;
     case AVRO_ARRAY:
     case AVRO_MAP:
-        put_items(s, r, out, depth + 1);
+        put_items(s, r, out, deeper(how));
         break;
     case AVRO_UNION:
-        s = avro_branch(s, r);
-        if (s)
-            put_json(s, r, out, depth + 1);
+        put_union(s, r, out, deeper(how));
         break;
     }
 }
 
-bool avro_to_json(const struct avro *s, struct rd *r, struct buf *out, struct err *e)
+static bool to_json(const struct avro *s, struct rd *r, struct buf *out, bool tagged, struct err *e)
 {
-    put_json(s, r, out, 0);
+    put_json(s, r, out, (struct how){.tagged = tagged});
     if (!rd_ok(r))
         return err_set(e, ERR_CORRUPT, "Avro value: %s", rd_why(r));
     if (!buf_ok(out))
         return err_set(e, ERR_LIMIT, "an Avro value is over %zu bytes as JSON", out->max);
     return true;
+}
+
+bool avro_to_json(const struct avro *s, struct rd *r, struct buf *out, struct err *e)
+{
+    return to_json(s, r, out, false, e);
+}
+
+bool avro_to_tagged_json(const struct avro *s, struct rd *r, struct buf *out, struct err *e)
+{
+    return to_json(s, r, out, true, e);
 }
