@@ -1,0 +1,128 @@
+"""Clients that are slow or mean: what they ask for is bounded, and they are alone with it."""
+import gzip
+import pathlib
+import socket
+import struct
+
+import pytest
+from conftest import wait_for
+from kafka_help import broker, consumer, create, send  # noqa: F401
+
+MB = 1_000_000
+
+
+def crc32c(data):
+    table = []
+    for n in range(256):
+        for _ in range(8):
+            n = n >> 1 ^ (0x82F63B78 if n & 1 else 0)
+        table.append(n)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
+    return crc ^ 0xFFFFFFFF
+
+
+def memory(broker, what="VmHWM"):  # noqa: F811
+    """Resident bytes of the program: the most so far, or (VmRSS) now."""
+    status = pathlib.Path(f"/proc/{broker.process.pid}/status").read_text()
+    return int(status.split(f"{what}:")[1].split()[0]) * 1024
+
+
+def frame(key, version, body, size=None):
+    head = struct.pack(">hhih", key, version, 7, -1)
+    return struct.pack(">i", len(head) + len(body) if size is None else size) + head + body
+
+
+def connect(broker):  # noqa: F811
+    return socket.create_connection(("127.0.0.1", broker.port("kafka")), timeout=30)
+
+
+def answer(s):
+    """The next answer's body; empty when the connection was closed instead."""
+    def take(n):
+        out = b""
+        while len(out) < n:
+            piece = s.recv(n - len(out))
+            if not piece:
+                return b""
+            out += piece
+        return out
+
+    size = take(4)
+    return take(struct.unpack(">i", size)[0]) if size else b""
+
+
+def string(text):
+    return struct.pack(">h", len(text)) + text.encode()
+
+
+def produce(topic, batch):
+    return frame(0, 7, struct.pack(">hhii", -1, -1, 30000, 1) + string(topic) + struct.pack(">iii", 1, 0, len(batch)) + batch)
+
+
+def batch(records, attributes, count):
+    body = struct.pack(">hiqqqhii", attributes, count - 1, 0, 0, -1, -1, -1, count) + records
+    return struct.pack(">qiibI", 0, len(body) + 9, 0, 2, crc32c(body)) + body
+
+
+def error_of(body, topic):
+    return struct.unpack_from(">h", body, 4 + 4 + 2 + len(topic) + 4 + 4)[0]
+
+
+@pytest.mark.parametrize("settings", [{"compression_type": "zstd"}, {"cleanup_policy": "compact"}], ids=["recompressed", "compacted"])
+def test_a_batch_that_unpacks_to_far_more_is_refused_in_bounded_memory(broker, settings):  # noqa: F811
+    create(broker, "bomb", **settings)
+    before = memory(broker)
+    bomb = gzip.compress(bytes(400 * MB), 9)
+    with connect(broker) as s:
+        s.sendall(produce("bomb", batch(bomb, 1, 1)))
+        body = answer(s)
+    assert error_of(body, "bomb") in (2, 10, 87), body  # corrupt, too large, or invalid: not a success
+    assert memory(broker) - before < 150 * MB
+    send(broker, "other", [b"the broker goes on"])
+
+
+@pytest.mark.parametrize("count", [0x7FFFFFFF, 1_000_000, -2])
+def test_counts_that_the_request_does_not_hold_cost_nothing(broker, count):  # noqa: F811
+    before = memory(broker)
+    for key, version in ((0, 7), (1, 11), (2, 5), (3, 7), (8, 7), (9, 5), (19, 4), (20, 3), (37, 1)):
+        prefix = {0: struct.pack(">hhi", -1, -1, 1000), 1: struct.pack(">iiiibii", -1, 1, 1, 1, 0, 0, 0)[:25], 2: struct.pack(">ib", -1, 0),
+                  8: string("g") + struct.pack(">i", 1) + string("m") + struct.pack(">h", -1), 9: string("g")}.get(key, b"")
+        with connect(broker) as s:
+            s.sendall(frame(key, version, prefix + struct.pack(">i", count)))
+            answer(s)  # an error or the end of the connection
+    with connect(broker) as s:
+        s.sendall(struct.pack(">i", 0x7FFFFFFF))
+        assert answer(s) == b""
+    assert memory(broker) - before < 20 * MB
+    send(broker, "other", [b"the broker goes on"])
+
+
+def test_a_thousand_slow_connections_do_not_hurt_a_fast_one(broker):  # noqa: F811
+    """A third sends half a request, a third announces a large one and sends a byte, a third asks for records and never reads them."""
+    create(broker, "t")
+    send(broker, "t", [bytes(100_000)] * 20)
+    ask = frame(1, 4, struct.pack(">iiiibi", -1, 500, 1, 50 * MB, 0, 1) + string("t") + struct.pack(">iiqi", 1, 0, 0, 50 * MB))
+    starts = [frame(3, 1, struct.pack(">i", 0))[:9], frame(0, 7, b"\0", size=50 * MB), ask * 20]
+    before = memory(broker, "VmRSS")
+    slow = []
+    try:
+        for n in range(999):
+            s = connect(broker)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.setblocking(False)
+            s.send(starts[n % 3])
+            slow.append(s)
+        acked = send(broker, "fast", [b"%d" % n for n in range(500)])
+        assert len(acked) == 500
+        c = consumer(broker, "reader")
+        c.subscribe(["fast"])
+        got = []
+        wait_for(lambda: got.extend(c.consume(500, 0.1)) or len(got) == 500, "the fast client's records", 30)
+        c.close()
+        assert memory(broker, "VmRSS") - before < 150 * MB
+    finally:
+        for s in slow:
+            s.close()
+    send(broker, "t", [b"the broker goes on"])
