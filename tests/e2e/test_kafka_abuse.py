@@ -34,8 +34,8 @@ def frame(key, version, body, size=None):
     return struct.pack(">i", len(head) + len(body) if size is None else size) + head + body
 
 
-def connect(broker):  # noqa: F811
-    return socket.create_connection(("127.0.0.1", broker.port("kafka")), timeout=30)
+def connect(broker, port=None):  # noqa: F811
+    return socket.create_connection(("127.0.0.1", port or broker.port("kafka")), timeout=30)
 
 
 def answer(s):
@@ -105,11 +105,10 @@ def test_a_thousand_slow_connections_do_not_hurt_a_fast_one(broker):  # noqa: F8
     send(broker, "t", [bytes(100_000)] * 20)
     ask = frame(1, 4, struct.pack(">iiiibi", -1, 500, 1, 50 * MB, 0, 1) + string("t") + struct.pack(">iiqi", 1, 0, 0, 50 * MB))
     starts = [frame(3, 1, struct.pack(">i", 0))[:9], frame(0, 7, b"\0", size=50 * MB), ask * 20]
-    before = memory(broker, "VmRSS")
-    slow = []
+    before, port, slow = memory(broker, "VmRSS"), broker.port("kafka"), []
     try:
         for n in range(999):
-            s = connect(broker)
+            s = connect(broker, port)
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             s.setblocking(False)
             s.send(starts[n % 3])
