@@ -3,7 +3,8 @@
  *
  *     kafka_load mock PARTITIONS                         librdkafka's broker in memory; prints its address, ends with stdin
  *     kafka_load produce ADDRESS TOPIC COUNT BYTES       acks=all, as fast as they go; prints messages a second
- *     kafka_load consume ADDRESS TOPIC PARTITIONS COUNT  all partitions from their beginning; prints messages a second
+ *     kafka_load consume ADDRESS TOPIC PARTITIONS COUNT  all partitions from their beginning; prints messages a second, from the
+ *                                                        first on
  *     kafka_load ack ADDRESS TOPIC RATE SECONDS BYTES    at a fixed rate; prints p50 and p99 of the way from the moment a message
  *                                                        was due to its acknowledgement, in ms
  *
@@ -213,7 +214,7 @@ static void consume(char **arg)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     rd_kafka_message_t *m[AT_ONCE];
     rd_kafka_queue_t *q;
-    int64_t count = number(arg[3]), got = 0, begun = now_ns();
+    int64_t count = number(arg[3]), got = 0, first = 0, begun = 0;
 
     for (int p = 0; p < (int)number(arg[2]); p++)
         rd_kafka_topic_partition_list_add(list, arg[1], p)->offset = RD_KAFKA_OFFSET_BEGINNING;
@@ -231,9 +232,13 @@ static void consume(char **arg)
                 fail("%s", rd_kafka_message_errstr(m[i]));
             rd_kafka_message_destroy(m[i]);
         }
+        if (got == 0) {
+            first = n;
+            begun = now_ns();
+        }
         got += n;
     }
-    (void)printf("%.0f\n", (double)got / ((double)(now_ns() - begun) / 1e9));
+    (void)printf("%.0f\n", (double)(got - first) / ((double)(now_ns() - begun) / 1e9));
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_queue_destroy(q);
     (void)rd_kafka_consumer_close(rk);
