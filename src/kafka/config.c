@@ -111,10 +111,18 @@ void kafka_config_of_broker(struct kafka *k, struct arena *a, struct config_entr
 
 /* ---- changing ---- */
 
+/* Settings of messages in Kafka's old formats: Kafka 3 takes and ignores them (KIP-724), and so programs still write them. */
+static bool is_past(struct str name)
+{
+    return str_is(name, "message.format.version") || str_is(name, "message.downconversion.enable");
+}
+
 bool kafka_config_set(struct log_settings *s, struct str name, struct str value, struct err *e)
 {
     const struct log_setting *row = log_setting_find(name);
 
+    if (is_past(name))
+        return true;
     if (!row)
         return err_set(e, ERR_INVALID, "there is no topic setting \"%.*s\"", STR_ARG(name));
     if (!value.p)

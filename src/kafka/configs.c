@@ -164,7 +164,7 @@ static bool apply_op(struct alteration *c, int32_t i, const struct log_settings 
 
     c->error = K_INVALID_CONFIG;
     if (!row)
-        return err_set(e, ERR_INVALID, "there is no topic setting \"%.*s\"", STR_ARG(name));
+        return kafka_config_set(s, name, value, e); // says so, or lets one of Kafka 3 pass
     if (op == OP_DELETE) {
         log_setting_reset(row, defaults, s);
         return true;
