@@ -294,6 +294,7 @@ static bool start_kafka(struct app *app, struct err *e)
         return false;
     o.users = app->users;
     o.acl_file = arena_fmt(&app->arena, "%s/security.json", app->data);
+    o.open_acls = strcmp(app->s.kafka_acls, "open") == 0;
     o.super_users = users_super(&app->s, &app->arena, &o.super_count);
     for (size_t i = 0; i < app->s.kafka_mechanisms.n; i++) {
         enum auth_mechanism m;

@@ -52,7 +52,7 @@ bool kafka_may(struct kafka_req *q, enum acl_resource type, struct str name, enu
                                .name = name,
                                .operation = operation};
 
-    return !q->k->users || acls_allow(q->k->acls, &ask);
+    return !q->k->acls || acls_allow(q->k->acls, &ask);
 }
 
 static bool may_on_cluster(struct kafka_req *q, enum acl_operation operation)
@@ -329,7 +329,7 @@ bool kafka_access(struct kafka_req *q)
     bool known = false, together = false;
     int16_t code = K_CLUSTER_AUTHORIZATION_FAILED;
 
-    if (!q->k->users)
+    if (!q->k->acls)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (rows[i].key != q->api->key)

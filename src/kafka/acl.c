@@ -22,6 +22,7 @@ struct acls {
     char *path;
     struct auth *users;
     struct map super; // names
+    bool open;
     struct mutex lock;
     struct set *set;
 };
@@ -204,6 +205,24 @@ static bool leaves_some(const struct acl *one, const void *arg)
     return one->permission == ACL_ALLOW && speaks_of(one, a.q) && !for_me(&a, takes_away);
 }
 
+static bool is_spoken_of(const struct set *s, const struct acl_question *q)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->v[i].type == (int8_t)q->type && covers(&s->v[i], q->name))
+            return true;
+    return false;
+}
+
+/* Is all of the type denied? */
+static bool is_closed(const struct asked *asked)
+{
+    struct acl all = {.name = STR("*"), .pattern = ACL_LITERAL};
+    struct asked a = *asked;
+
+    a.allow = &all;
+    return for_me(&a, takes_away);
+}
+
 static bool answer(struct acls *a, const struct acl_question *q, bool any)
 {
     char name[AUTH_NAME_MAX + 6];
@@ -219,12 +238,12 @@ static bool answer(struct acls *a, const struct acl_question *q, bool any)
     mutex_lock(&a->lock);
     asked.set = a->set;
     if (any) {
-        yes = for_me(&asked, leaves_some);
+        yes = for_me(&asked, leaves_some) || (a->open && !is_closed(&asked));
     } else {
         asked.permission = ACL_DENY;
         yes = !for_me(&asked, decides);
         asked.permission = ACL_ALLOW;
-        yes = yes && for_me(&asked, decides);
+        yes = yes && (for_me(&asked, decides) || (a->open && !is_spoken_of(asked.set, q)));
     }
     mutex_unlock(&a->lock);
     return yes;
@@ -413,6 +432,7 @@ bool acls_open(const struct acls_options *o, struct acls **out, struct err *e)
     a->os = o->os;
     a->path = mem_str(o->path);
     a->users = o->users;
+    a->open = o->open;
     mutex_init(&a->lock);
     for (size_t i = 0; i < o->super_count; i++)
         (void)map_put(&a->super, str_of(o->super_users[i]), a);

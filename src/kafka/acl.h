@@ -58,6 +58,7 @@ struct acls_options {
     struct os *os;
     const char *path;
     struct auth *users; // gets the users that the file has
+    bool open; // a resource that no ACL speaks of is everybody's (Kafka: allow.everyone.if.no.acl.found)
     const char *const *super_users;
     size_t super_count;
 };

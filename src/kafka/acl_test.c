@@ -127,6 +127,31 @@ TEST(what_an_operation_implies)
     end();
 }
 
+TEST(what_no_acl_speaks_of_is_open)
+{
+    struct acl_question ask = {.user = STR("ANONYMOUS"), .host = STR("127.0.0.1"), .type = ACL_TOPIC};
+    struct err e;
+
+    begin();
+    close_them();
+    users = auth_new(os_real());
+    OK(acls_open(&(struct acls_options){.os = &disk.os, .path = path, .users = users, .open = true}, &acls,
+                 &e));
+    ask.name = STR("t");
+    ask.operation = ACL_WRITE;
+    OK(acls_allow(acls, &ask) && acls_allow_any(acls, &ask));
+    add("User:alice", ACL_ALLOW, ACL_READ, ACL_TOPIC, ACL_PREFIXED, "t", "*");
+    OK(!acls_allow(acls, &ask) &&
+       acls_allow_any(acls, &ask)); // it is spoken of, of another user and operation
+    add("User:*", ACL_ALLOW, ACL_WRITE, ACL_TOPIC, ACL_LITERAL, "t", "*");
+    OK(acls_allow(acls, &ask));
+    ask.name = STR("u");
+    OK(acls_allow(acls, &ask));
+    add("User:*", ACL_DENY, ACL_ALL, ACL_TOPIC, ACL_LITERAL, "*", "*");
+    OK(!acls_allow(acls, &ask) && !acls_allow_any(acls, &ask));
+    end();
+}
+
 TEST(hosts)
 {
     begin();

@@ -81,7 +81,7 @@ void kafka_describe_acls(struct kafka_req *q, const void *in)
     struct acl *found;
     size_t n;
 
-    if (!q->k->users) {
+    if (!q->k->acls) {
         res = (struct k_describe_acls_res){.error = K_SECURITY_DISABLED, .error_message = NO_USERS};
     } else if (!filter_ok(&filter)) {
         res = (struct k_describe_acls_res){.error = K_INVALID_REQUEST, .error_message = BAD_FILTER};
@@ -126,7 +126,7 @@ void kafka_create_acls(struct kafka_req *q, const void *in)
     const struct k_create_acls_req *req = in;
     struct k_create_acls_res res = {.acls_n = req->acls_n};
 
-    if (q->k->users) {
+    if (q->k->acls) {
         change(q, create_acls);
         return;
     }
@@ -189,7 +189,7 @@ void kafka_delete_acls(struct kafka_req *q, const void *in)
     const struct k_delete_acls_req *req = in;
     struct k_delete_acls_res res = {.filters_n = req->filters_n};
 
-    if (q->k->users) {
+    if (q->k->acls) {
         change(q, delete_acls);
         return;
     }

@@ -47,6 +47,7 @@ static void kafka_free(struct kafka *k)
     for (int i = 0; i < KAFKA_DOORS; i++)
         mem_free(k->doors[i].host);
     acls_close(k->acls);
+    auth_free(k->nobody);
     mem_free(k->advertised);
     mem_free(k->cluster_id);
     mem_free(k);
@@ -80,10 +81,13 @@ static bool open_acls(struct kafka *k, const struct kafka_options *o, struct err
     struct acls_options a = {.os = o->os,
                              .path = o->acl_file,
                              .users = o->users,
+                             .open = o->open_acls,
                              .super_users = o->super_users,
                              .super_count = o->super_count};
 
-    return !o->users || acls_open(&a, &k->acls, e);
+    if (!o->users && o->open_acls)
+        a.users = k->nobody = auth_new(o->os);
+    return !a.users || acls_open(&a, &k->acls, e);
 }
 
 bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, struct err *e)

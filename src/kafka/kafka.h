@@ -53,6 +53,7 @@ struct kafka_options {
     struct kafka_listen plain, tls;
     struct auth *users;   // who may log in, and then everybody must; NULL: nobody has to
     const char *acl_file; // where ACLs and users that clients make are kept; needed with users
+    bool open_acls;       // ACLs without users too; what none speaks of may be done
     const char *const *super_users;
     size_t super_count;
     bool mechanisms[3];      // by enum auth_mechanism, those to log in with; none set: all

@@ -107,6 +107,7 @@ struct kafka {
     struct log *log;
     struct offsets *offsets;
     struct auth *users;           // NULL: nobody has to log in
+    struct auth *nobody;          // what ACLs without users take for users
     struct acls *acls;            // what they may do
     bool spoken[AUTH_MECHANISMS]; // mechanisms to log in with
     struct kafka_door doors[KAFKA_DOORS];
