@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+import yaml
+from conftest import free_port, ROOT
 from kafka_help import broker_project
 
 sys.path.insert(0, str(ROOT / "tests/librdkafka"))
+import certs  # noqa: E402
 import suite as rdkafka  # noqa: E402
 
 ALLOWED = rdkafka.listed("tests.allow")
@@ -21,11 +23,34 @@ def built():
     subprocess.run([ROOT / "tests/librdkafka/build"], check=True, timeout=1200)
 
 
+def tls_broker(project):
+    port = free_port()
+    one = broker_project(project, tls_port=port)
+    tls, conf, environment = certs.make(one.folder)
+    settings = yaml.safe_load((one.folder / "tarn.yaml").read_text())
+    (one.folder / "tarn.yaml").write_text(yaml.safe_dump(settings | {"tls": tls}))
+    one.start()
+    return rdkafka.Broker(f"127.0.0.1:{port}", conf, environment)
+
+
+def sasl_broker(project):
+    """Its user may do everything: what is tested is the login."""
+    one = broker_project(project, replication_max=3)
+    settings = yaml.safe_load((one.folder / "tarn.yaml").read_text())
+    (one.folder / "tarn.yaml").write_text(yaml.safe_dump(settings | {"users": {"tester": {"password": "tester-secret", "super": True}}}))
+    return rdkafka.Broker(one.start().address("kafka"), {"security.protocol": "sasl_plaintext", "sasl.mechanism": "SCRAM-SHA-256",
+                                                         "sasl.username": "tester", "sasl.password": "tester-secret"})
+
+
 @pytest.fixture(scope="module")
-def suite(built, module_project):
+def suite(request, built, module_project):
     brokers = {"default": broker_project(module_project, replication_max=3),
                "noautocreate": broker_project(module_project, replication_max=3, auto_create="false")}
-    run = rdkafka.Suite(ALLOWED, {kind: rdkafka.Broker(one.start().address("kafka")) for kind, one in brokers.items()})
+    brokers["acls"] = broker_project(module_project, replication_max=3, acls="open")
+    found = {kind: rdkafka.Broker(one.start().address("kafka")) for kind, one in brokers.items()}
+    found |= {"tls": tls_broker(module_project), "sasl": sasl_broker(module_project)}
+    wanted = {item.callspec.params["name"] for item in request.session.items if item.module is request.module and hasattr(item, "callspec")}
+    run = rdkafka.Suite([name for name in ALLOWED if name in wanted], found)
     yield run
     run.finish()
 
@@ -41,5 +66,6 @@ def test_librdkafka(suite, name):
 def test_every_broker_test_is_listed(built):
     out = rdkafka.listed("tests.out")
     assert not set(ALLOWED) & set(out)
-    assert set(ALLOWED) | set(out) == set(rdkafka.broker_tests())
+    assert {name for name in ALLOWED if "/" not in name} | set(out) == set(rdkafka.broker_tests())
+    assert {name.split("/")[0] for name in ALLOWED if "/" in name} <= set(out), "parts are of tests that do not hold whole"
     assert all(out.values()), "a test that is out has a reason"

@@ -3,6 +3,8 @@
 
 Each number of the suite is a process of its own: a test that overruns ends its whole runner (with SIGKILL), and a log of one
 number alone can be read.  The processes run side by side, the longest first, in folders of their own below build/librdkafka/run.
+A name may have a part behind it, 0081_admin/do_test_CreateTopics: of that test then only this function runs.
+
 `Suite` is what tests/e2e/test_librdkafka.py uses; the command line is for looking into one test, and its second broker is one
 that makes no topics by itself:
 
@@ -26,9 +28,10 @@ SIDE_BY_SIDE = 8          # most of their time the tests wait: for a session to 
 SECONDS = 150             # for one number
 PATIENCE = 2              # the suite's own limits times this: it shares the machine with seven others
 NOT_QUICK = {"0082"}      # those that quick mode leaves out
+KAFKA = collections.defaultdict(lambda: "4.0.0", {"0092": "3.9.0"})  # which Kafka they take tarn for; 4 has no message format 1
 
 # Tests that want a broker of their own kind; the others get `default`, or `noautocreate` where the suite's scenario says so.
-KIND = {"0081": "sasl", "0097": "tls", "0109": "sasl", "0115": "sasl", "0119": "sasl", "0135": "sasl", "0142": "sasl"}
+KIND = {"0081": "acls", "0135": "sasl", "0081/do_test_UserScramCredentials": "sasl", "0097": "tls", "0109": "acls", "0115": "acls", "0119": "acls"}
 
 Test = collections.namedtuple("Test", "name flags scenario")
 Result = collections.namedtuple("Result", "state why seconds log")
@@ -74,7 +77,7 @@ class Suite:
         self.folder.mkdir(parents=True)
         (self.folder / "src").symlink_to(TREE / "src")  # some tests read ../src from where they run
         scenario = {test.name: test.scenario for test in catalogue()}
-        self.group = {name: (name[:4], scenario[name]) for name in names}
+        self.group = {name: (name[:4], scenario[name.split("/")[0]], *name.split("/")[1:]) for name in names}
         took = json.loads(self.memory().read_text()) if self.memory().exists() else {}
         order = sorted(set(self.group.values()), key=lambda group: -took.get("-".join(group), 60))
         self.pool = concurrent.futures.ThreadPoolExecutor(side_by_side)
@@ -85,17 +88,17 @@ class Suite:
         """How long each took the last time, for the order of the next."""
         return BUILD / "took.json"
 
-    def run(self, number, scenario):
+    def run(self, number, scenario, part=None):
         """{test: Result} of one process."""
-        broker = self.brokers[KIND.get(number, scenario)]
-        folder = self.folder / f"{number}-{scenario}"
+        broker = self.brokers[KIND.get(f"{number}/{part}", KIND.get(number, scenario))]
+        folder = self.folder / "-".join(filter(None, (number, scenario, part)))
         folder.mkdir()
         (folder / "test.conf").write_text("".join(f"{key}={value}\n" for key, value in broker.conf.items()))
-        for helper in ("java", "Makefile"):
-            (folder / helper).symlink_to(HERE / "kafka" / helper)
+        for helper in (HERE / "kafka/java", HERE / "kafka/Makefile", TREE / "tests/fixtures"):
+            (folder / helper.name).symlink_to(helper)
         environment = os.environ | {
-            "TESTS": number, "TEST_REPORT": "report.json", "KAFKA_PATH": str(HERE / "kafka"), "TEST_KAFKA_VERSION": "4.0.0",
-            "LD_LIBRARY_PATH": f"{TREE}/src:{TREE}/src-cpp"} | broker.environment
+            "TESTS": number, "TEST_REPORT": "report.json", "KAFKA_PATH": str(HERE / "kafka"), "TEST_KAFKA_VERSION": KAFKA[number],
+            "LD_LIBRARY_PATH": f"{TREE}/src:{TREE}/src-cpp"} | ({"SUBTESTS": f"{part}:"} if part else {}) | broker.environment
         options = ["-p1", "-L", "-s", scenario] + (["-Q"] if number not in NOT_QUICK else [])
         log, start = folder / "log", time.monotonic()
         with open(log, "wb") as out:
@@ -106,11 +109,12 @@ class Suite:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 process.wait()
-        return self.results(folder, log, process.returncode, time.monotonic() - start)
+        return self.results(folder, log, process.returncode, time.monotonic() - start, part)
 
     @staticmethod
-    def results(folder, log, status, seconds):
-        """What the runner's report says, the reasons from its summary; of a test that is in neither, how the runner ended."""
+    def results(folder, log, status, seconds, part):
+        """What the runner's report says, the reasons from its summary; of a test that is in neither, how the runner ended.
+        A part of a test has passed when the log says that, too: the runner passes a test of which nothing ran."""
         text = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
         told = dict(re.findall(r"^\| *(\w+) *\| *(?:FAILED|SKIPPED) *\|[^|]*\|(.*)", text, re.M))
         try:
@@ -118,11 +122,13 @@ class Suite:
         except (OSError, ValueError):
             tests = {}
         found = {name: Result(test["state"], " ".join(told.get(name, "").split()), test["duration"], log) for name, test in tests.items()}
+        if part and not re.search(rf"\[ {part}:.*: PASS ", text):
+            found = {name: result._replace(state="FAILED", why=result.why or f"{part} did not run") for name, result in found.items()}
         ended = Result("FAILED", f"the runner ended with status {status} after {seconds:.0f} s", seconds, log)
         return collections.defaultdict(lambda: ended, found)
 
     def result(self, name):
-        return self.runs[self.group[name]].result()[name]
+        return self.runs[self.group[name]].result()[name.split("/")[0]]
 
     def finish(self):
         """Waits for what still runs, and remembers how long each took."""
@@ -137,7 +143,7 @@ def main():
         print(__doc__.splitlines()[0], file=sys.stderr)
         return 2
     address, wanted = sys.argv[1].split(","), sys.argv[2:]
-    names = [name for name in broker_tests() if any(name.startswith(one) for one in wanted)] if wanted else list(listed("tests.allow"))
+    names = [name for name in [*broker_tests(), *(name for name in listed("tests.allow") if "/" in name)] if any(name.startswith(one) for one in wanted)] if wanted else list(listed("tests.allow"))
     brokers = {"noautocreate": Broker(address[-1])}
     suite = Suite(names, collections.defaultdict(lambda: Broker(address[0]), brokers))
     for name in names:
