@@ -83,7 +83,7 @@ TEST(alter_configs_sets_all)
     OK(alter(fd, 0, "retention.ms", "1000", true) == K_NONE && is(fd, "retention.ms", "604800000", 5));
     OK(alter(fd, 0, "retention.ms", "1000", false) == K_NONE && is(fd, "retention.ms", "1000", 1));
     OK(alter(fd, 1, "segment.ms", "5000", false) == K_NONE && is(fd, "segment.ms", "5000", 1));
-    OK(is(fd, "retention.ms", "604800000", 5)); // what is not named goes back
+    OK(is(fd, "retention.ms", "604800000", 5));                            // what is not named goes back
     OK(alter(fd, 2, "message.format.version", "0.10.0", false) == K_NONE); // Kafka 3 ignores it too
     OK(alter(fd, 2, "segment.ms", "604800000", false) == K_NONE && is(fd, "segment.ms", "604800000", 1));
     OK(alter(fd, 2, "segment.ms", "0", false) == K_INVALID_CONFIG);
