@@ -2,6 +2,7 @@
 
 They run side by side (suite.py), started with the first case; a case waits for its own.  tests.out has the others with their
 reasons; both lists together are the suite's tests that need a broker, and tests.allow only grows."""
+import contextlib
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from kafka_help import broker_project
 
 sys.path.insert(0, str(ROOT / "tests/librdkafka"))
 import certs  # noqa: E402
+import distance  # noqa: E402
 import suite as rdkafka  # noqa: E402
 
 ALLOWED = rdkafka.listed("tests.allow")
@@ -23,14 +25,15 @@ def built():
     subprocess.run([ROOT / "tests/librdkafka/build"], check=True, timeout=1200)
 
 
-def tls_broker(project):
+def tls_broker(project, stack):
     port = free_port()
     one = broker_project(project, tls_port=port)
     tls, conf, environment = certs.make(one.folder)
     settings = yaml.safe_load((one.folder / "tarn.yaml").read_text())
     (one.folder / "tarn.yaml").write_text(yaml.safe_dump(settings | {"tls": tls}))
     one.start()
-    return rdkafka.Broker(f"127.0.0.1:{port}", conf, environment)
+    way = stack.enter_context(contextlib.closing(distance.Distance(port)))
+    return rdkafka.Broker(f"127.0.0.1:{way.port}", conf, environment)
 
 
 def sasl_broker(project):
@@ -45,14 +48,15 @@ def sasl_broker(project):
 @pytest.fixture(scope="module")
 def suite(request, built, module_project):
     brokers = {"default": broker_project(module_project, replication_max=3),
-               "noautocreate": broker_project(module_project, replication_max=3, auto_create="false")}
-    brokers["acls"] = broker_project(module_project, replication_max=3, acls="open")
+               "noautocreate": broker_project(module_project, replication_max=3, auto_create="false"),
+               "acls": broker_project(module_project, replication_max=3, acls="open")}
     found = {kind: rdkafka.Broker(one.start().address("kafka")) for kind, one in brokers.items()}
-    found |= {"tls": tls_broker(module_project), "sasl": sasl_broker(module_project)}
     wanted = {item.callspec.params["name"] for item in request.session.items if item.module is request.module and hasattr(item, "callspec")}
-    run = rdkafka.Suite([name for name in ALLOWED if name in wanted], found)
-    yield run
-    run.finish()
+    with contextlib.ExitStack() as stack:
+        found |= {"tls": tls_broker(module_project, stack), "sasl": sasl_broker(module_project)}
+        run = rdkafka.Suite([name for name in ALLOWED if name in wanted], found)
+        yield run
+        run.finish()
 
 
 @pytest.mark.parametrize("name", ALLOWED)

@@ -27,9 +27,6 @@ TREE = BUILD / "package/deps/librdkafka"
 SIDE_BY_SIDE = 8          # most of their time the tests wait: for a session to end, for a topic not to come
 SECONDS = 150             # for one number
 PATIENCE = 2              # the suite's own limits times this: it shares the machine with seven others
-# Run so often before they count as failed. 0097: when the broker's certificate comes before the client's first call of SSL_connect
-# has returned, librdkafka tells its refusal as a transport error, which the test does not expect; here that is one connection in 50.
-TIMES = {"0097": 4}
 NOT_QUICK = {"0082"}      # those that quick mode leaves out
 KAFKA = collections.defaultdict(lambda: "4.0.0", {"0092": "3.9.0"})  # which Kafka they take tarn for; 4 has no message format 1
 
@@ -92,17 +89,9 @@ class Suite:
         return BUILD / "took.json"
 
     def run(self, number, scenario, part=None):
-        for _ in range(TIMES.get(number, 1)):
-            results = self.run_once(number, scenario, part)
-            if all(result.state != "FAILED" for result in results.values()):
-                break
-        return results
-
-    def run_once(self, number, scenario, part):
         """{test: Result} of one process."""
         broker = self.brokers[KIND.get(f"{number}/{part}", KIND.get(number, scenario))]
         folder = self.folder / "-".join(filter(None, (number, scenario, part)))
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         (folder / "test.conf").write_text("".join(f"{key}={value}\n" for key, value in broker.conf.items()))
         for helper in (HERE / "kafka/java", HERE / "kafka/Makefile", TREE / "tests/fixtures"):
