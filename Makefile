@@ -3,7 +3,7 @@
 #   make demo     installs, builds, shows it all  make asan tsan fuzz    the tests under sanitizers; fuzzing
 #   make test     installs, builds, every test    make bench             figures beside their limits
 #   make check    unit tests only                 make e2e               end-to-end tests only
-#   make interop  clients from PyPI
+#   make interop  clients from PyPI               make torture powercut plants   3,000 kills, 200 cuts, planted bugs
 B ?= build
 
 all: $(B)/dev
@@ -22,6 +22,13 @@ install:
 
 interop: all
 	tools/interop
+
+torture: all
+	tests/history/run --kills 3000 --tarn $(B)/dev/tarn
+plants:
+	tests/history/plants/run
+powercut: all
+	tests/powercut/run --cuts 200 --tarn $(B)/dev/tarn
 
 lint: all $(B)/clang
 	tools/lint
@@ -52,4 +59,4 @@ $(B)/tsan:
 $(B)/fuzz:
 	CC=clang-14 meson setup $@ -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all demo test check e2e interop install lint fmt asan tsan fuzz bench bench-peers clean
+.PHONY: all demo test check e2e interop torture plants powercut install lint fmt asan tsan fuzz bench bench-peers clean
