@@ -55,6 +55,24 @@ bool kafka_may(struct kafka_req *q, enum acl_resource type, struct str name, enu
     return !q->k->acls || acls_allow(q->k->acls, &ask);
 }
 
+int32_t kafka_operations(struct kafka_req *q, enum acl_resource type, struct str name)
+{
+    static const uint16_t there_are[] = {
+        [ACL_TOPIC] = 1 << ACL_READ | 1 << ACL_WRITE | 1 << ACL_CREATE | 1 << ACL_DELETE | 1 << ACL_ALTER |
+                      1 << ACL_DESCRIBE | 1 << ACL_DESCRIBE_CONFIGS | 1 << ACL_ALTER_CONFIGS,
+        [ACL_GROUP] = 1 << ACL_READ | 1 << ACL_DELETE | 1 << ACL_DESCRIBE | 1 << ACL_DESCRIBE_CONFIGS |
+                      1 << ACL_ALTER_CONFIGS,
+        [ACL_CLUSTER] = 1 << ACL_CREATE | 1 << ACL_ALTER | 1 << ACL_DESCRIBE | 1 << ACL_CLUSTER_ACTION |
+                        1 << ACL_DESCRIBE_CONFIGS | 1 << ACL_ALTER_CONFIGS | 1 << ACL_IDEMPOTENT_WRITE,
+    };
+    int32_t may = 0;
+
+    for (int op = ACL_READ; op <= ACL_IDEMPOTENT_WRITE; op++)
+        if ((there_are[type] >> op & 1) && kafka_may(q, type, name, (enum acl_operation)op))
+            may |= 1 << op;
+    return may;
+}
+
 static bool may_on_cluster(struct kafka_req *q, enum acl_operation operation)
 {
     return operation && kafka_may(q, ACL_CLUSTER, STR(ACL_CLUSTER_NAME), operation);

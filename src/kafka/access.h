@@ -15,6 +15,8 @@ bool kafka_access(struct kafka_req *q);
 /* The answer as the user may see it, in the request's arena: what is hidden taken out, what was refused added. */
 const void *kafka_access_answer(struct kafka_req *q, const void *res);
 bool kafka_may(struct kafka_req *q, enum acl_resource type, struct str name, enum acl_operation operation);
+/* All that who asks may do with a topic, a group or the cluster: a bit for each operation's number (KIP-430). */
+int32_t kafka_operations(struct kafka_req *q, enum acl_resource type, struct str name);
 
 /* ---- access_refuse.c ---- */
 

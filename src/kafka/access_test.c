@@ -292,6 +292,28 @@ TEST(metadata_hides_what_may_not_be_described)
     end_with_users();
 }
 
+TEST(what_may_be_done_is_told_who_asks)
+{
+    struct k_metadata_req_topic t = {.name = STR("t")};
+    struct k_metadata_req req = {.topics = &t, .topics_n = 1, .topic_operations = true};
+    struct k_metadata_res res;
+    struct k_describe_cluster_res cluster;
+
+    begin_with_users();
+    ensure(root, "t");
+    grant(ACL_TOPIC, "t", ACL_LITERAL, ACL_READ);
+    call(alice, &METADATA, 9, &req, &res);
+    OK(res.topics_n == 1 && res.topics[0].operations == (1 << ACL_READ | 1 << ACL_DESCRIBE));
+    OK(res.operations == INT32_MIN); // not asked for
+    req.cluster_operations = true;
+    call(root, &METADATA, 9, &req, &res);
+    OK(res.topics[0].operations == 0xdf8 && res.operations == 0x1fa0);
+    call(alice, &DESCRIBE_CLUSTER, 0,
+         &(struct k_describe_cluster_req){.operations = true, .endpoint_type = 1}, &cluster);
+    OK(cluster.operations == 0);
+    end_with_users();
+}
+
 TEST(groups_and_their_topics)
 {
     struct k_offset_commit_req_partition p[] = {{.offset = 7, .metadata = STR("")},

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "group/offsets.h"
+#include "kafka/access.h"
 #include "kafka/kafka_int.h"
 
 /* The table of api.def. */
@@ -54,6 +55,8 @@ void kafka_describe_cluster(struct kafka_req *q, const void *in)
                                          .brokers_n = 1,
                                          .operations = INT32_MIN};
 
+    if (req->operations)
+        res.operations = kafka_operations(q, ACL_CLUSTER, STR(ACL_CLUSTER_NAME));
     if (req->endpoint_type != 1) {
         res = (struct k_describe_cluster_res){
             .error = K_INVALID_REQUEST,

@@ -3,6 +3,7 @@
  * coordinator's, the others are known by what is stored of them. All of it runs on the home loop.
  */
 #include "group/offsets.h"
+#include "kafka/access.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
 
@@ -32,9 +33,6 @@ bool kafka_group_is_known(struct kafka *k, struct str group)
 
 /* ---- DescribeGroups ---- */
 
-/* What anybody may do with a group while nobody is asked who he is: read, delete, describe (AclOperation). */
-enum { GROUP_OPERATIONS = 1 << 3 | 1 << 6 | 1 << 8 };
-
 /* A group without members: it is known by what it has committed. */
 static bool describe_stored(struct kafka_req *q, struct str group, struct k_describe_groups_res_group *out)
 {
@@ -59,7 +57,7 @@ static void describe_home(void *arg)
                      describe_stored(q, req->groups[i], g);
 
         if (req->operations)
-            g->operations = GROUP_OPERATIONS;
+            g->operations = kafka_operations(q, ACL_GROUP, req->groups[i]);
         if (there)
             continue;
         g->state = STR("Dead");

@@ -29,6 +29,7 @@ static int32_t *self_list(struct arena *a)
 
 static void describe(struct kafka_req *q, const struct log_topic *t, struct k_metadata_res_topic *out)
 {
+    const struct k_metadata_req *req = q->in;
     int32_t *nodes = self_list(&q->arena);
 
     *out = (struct k_metadata_res_topic){.name = t->name,
@@ -36,6 +37,8 @@ static void describe(struct kafka_req *q, const struct log_topic *t, struct k_me
                                          .internal = kafka_is_internal(t->name),
                                          .partitions_n = t->partitions,
                                          .operations = INT32_MIN};
+    if (req->topic_operations)
+        out->operations = kafka_operations(q, ACL_TOPIC, t->name);
     out->partitions = ARENA_ARRAY(&q->arena, struct k_metadata_res_partition, (size_t)t->partitions);
     for (int32_t i = 0; i < t->partitions; i++)
         out->partitions[i] = (struct k_metadata_res_partition){.partition = i,
@@ -95,7 +98,8 @@ static void answer(struct metadata *m)
     m->res.brokers_n = 1;
     m->res.cluster_id = str_of(k->cluster_id);
     m->res.controller = KAFKA_NODE_ID;
-    m->res.operations = INT32_MIN;
+    m->res.operations =
+        m->req->cluster_operations ? kafka_operations(m->q, ACL_CLUSTER, STR(ACL_CLUSTER_NAME)) : INT32_MIN;
     kafka_reply(m->q, &m->res);
 }
 
@@ -172,7 +176,7 @@ static void page_topic(struct page *p, const struct log_topic *t, int32_t from)
                                                 .id = t->id,
                                                 .internal = kafka_is_internal(t->name),
                                                 .partitions_n = n,
-                                                .operations = INT32_MIN};
+                                                .operations = kafka_operations(p->q, ACL_TOPIC, t->name)};
     to->partitions = ARENA_ARRAY(&p->q->arena, struct k_topic_partitions_res_partition, (size_t)n);
     for (int32_t i = 0; i < n; i++)
         to->partitions[i] = (struct k_topic_partitions_res_partition){.partition = from + i,
