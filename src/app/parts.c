@@ -402,6 +402,13 @@ static void stop_console(struct app *app)
     app->console = NULL;
 }
 
+static bool may_over_http(void *arg, const struct ingest_question *q)
+{
+    struct app *app = arg;
+
+    return app->kafka && kafka_allows(app->kafka, q->user, q->host, q->thing, q->name, q->operation);
+}
+
 static bool start_ingest(struct app *app, struct err *e)
 {
     struct ingest_options o = {
@@ -409,14 +416,21 @@ static bool start_ingest(struct app *app, struct err *e)
         .net = app->net,
         .host = app->s.listen_host,
         .port = (int)app->s.ingest_port,
-        .conninfo = app->conninfo,
+        .conninfo = app->conninfo, // what the seeder makes up goes to the database, if there is one
         .seed = (uint64_t)app->s.ingest_seed,
+        .log = app->log,
+        .offsets = app->offsets,
+        .schemas = schemas_store(app->schemas),
+        .users = app->users,
+        .may = may_over_http,
+        .may_arg = app,
+        .auto_create = strcmp(app->s.kafka_auto_create, "true") == 0,
+        .partitions = (int32_t)app->s.kafka_partitions,
+        .replication_max = (int32_t)app->s.kafka_replication_max,
     };
 
-    if (!app->conninfo) { // what it makes up goes to the database
-        app->role[ROLE_ingest].state = "off";
-        return true;
-    }
+    if (app->kafka)
+        kafka_told(app->kafka, &o.kafka_host, &o.kafka_port);
     if (!ingest_start(&o, &app->ingest, e))
         return false;
     role_up(app, ROLE_ingest, ingest_port(app->ingest));

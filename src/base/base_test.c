@@ -128,6 +128,7 @@ TEST(dates_survive_the_round)
 {
     static const int64_t at[] = {0, -1, 1478267490123456, -210831897600000001, 951782400000000};
     char text[UTC_TEXT];
+    int64_t micros;
 
     for (size_t i = 0; i < ARRAY_LEN(at); i++) {
         struct utc t = utc_split(at[i]);
@@ -136,6 +137,13 @@ TEST(dates_survive_the_round)
     }
     OK(strcmp(utc_iso(1478267490123456, 6, text), "2016-11-04T13:51:30.123456Z") == 0);
     OK(strcmp(utc_iso(-1, 3, text), "1969-12-31T23:59:59.999Z") == 0);
+    OK(utc_parse(STR("2016-11-04T13:51:30.123456Z"), &micros) && micros == 1478267490123456);
+    OK(utc_parse(STR("2016-11-04T15:51:30+02:00"), &micros) && micros == 1478267490000000);
+    OK(utc_parse(STR("1969-12-31T23:59:59.999Z"), &micros) && micros == -1000);
+    OK(!utc_parse(STR("2016-02-30T13:51:30Z"), &micros) && !utc_parse(STR("2016-11-04T13:51:30"), &micros));
+    OK(!utc_parse(STR("2016-11-04T13:51:30.Z"), &micros) &&
+       !utc_parse(STR("2016-11-04T13:51:30Zz"), &micros));
+    OK(!utc_parse(STR_NULL, &micros) && !utc_parse(STR("2016-13-04T13:51:30Z"), &micros));
     OK(utc_days(2000, 2, 29) == 11016);
 }
 

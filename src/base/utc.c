@@ -57,3 +57,68 @@ const char *utc_iso(int64_t micros, int digits, char *out)
     (void)snprintf(out + n, (size_t)(UTC_TEXT - n), "Z");
     return out;
 }
+
+/* n digits at *p, then the character `next`, which 0 leaves out. */
+static bool field(const char **p, const char *end, int n, char next, int64_t *out)
+{
+    *out = 0;
+    if (end - *p < n + (next != 0))
+        return false;
+    for (; n > 0; n--, (*p)++) {
+        if (**p < '0' || **p > '9')
+            return false;
+        *out = *out * 10 + (**p - '0');
+    }
+    if (next && *(*p)++ != next)
+        return false;
+    return true;
+}
+
+static bool fraction(const char **p, const char *end, int64_t *micro)
+{
+    int64_t worth = 100000;
+
+    *micro = 0;
+    if (*p == end || **p != '.')
+        return true;
+    for ((*p)++; *p < end && **p >= '0' && **p <= '9'; (*p)++, worth /= 10)
+        *micro += (**p - '0') * worth;
+    return (*p)[-1] != '.';
+}
+
+static bool zone(const char **p, const char *end, int64_t *minutes)
+{
+    int64_t h, m;
+    char sign = *p < end ? *(*p)++ : 0;
+
+    *minutes = 0;
+    if (sign == 'Z')
+        return *p == end;
+    if ((sign != '+' && sign != '-') || !field(p, end, 2, ':', &h) || !field(p, end, 2, 0, &m) || h > 18 ||
+        m > 59)
+        return false;
+    *minutes = sign == '-' ? -(h * 60 + m) : h * 60 + m;
+    return *p == end;
+}
+
+bool utc_parse(struct str text, int64_t *micros)
+{
+    const char *p = text.p, *end = p ? p + text.n : p;
+    int64_t year, month, day, hour, minute, second, micro, offset;
+    struct utc t, again;
+
+    if (!field(&p, end, 4, '-', &year) || !field(&p, end, 2, '-', &month) || !field(&p, end, 2, 'T', &day) ||
+        !field(&p, end, 2, ':', &hour) || !field(&p, end, 2, ':', &minute) ||
+        !field(&p, end, 2, 0, &second) || !fraction(&p, end, &micro) || !zone(&p, end, &offset))
+        return false;
+    if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59)
+        return false;
+    t = (struct utc){year,           (unsigned)month,  (unsigned)day,
+                     (unsigned)hour, (unsigned)minute, (unsigned)second,
+                     (unsigned)micro};
+    again = utc_split(utc_micros(&t));
+    if (again.day != t.day) // 30 February
+        return false;
+    *micros = utc_micros(&t) - offset * 60 * UTC_SECOND;
+    return true;
+}

@@ -25,3 +25,5 @@ struct utc utc_split(int64_t micros);
 enum { UTC_TEXT = 40 };
 /* "2026-11-21T08:00:00Z", with `digits` (0, 3 or 6) digits of the second's fraction. out has UTC_TEXT bytes. */
 const char *utc_iso(int64_t micros, int digits, char *out);
+/* The way back, with any number of fraction digits and "Z" or an offset of "+hh:mm"; years 0 to 9999. False: it is no such text. */
+bool utc_parse(struct str text, int64_t *micros) __attribute__((warn_unused_result));

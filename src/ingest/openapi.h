@@ -1,9 +1,28 @@
 /*
- * openapi: the seeder's endpoints as an OpenAPI 3.0 document, and a page that shows and tries them.
+ * openapi: the endpoints as an OpenAPI 3.0 document, and a page that shows and tries them.
  *
- * Neither asks another host.
+ * Both are made of the tables that requests are matched with, so they tell what there is. The page asks no other host.
  */
 #pragma once
 
-extern const char OPENAPI_JSON[];
+#include "base/buf.h"
+
+struct openapi_query {
+    const char *name, *type, *otherwise, *sentence; // otherwise: the default as JSON
+};
+
+enum { OPENAPI_QUERIES = 2 };
+
+struct openapi_op {
+    const char *method;   // "POST"
+    const char *path;     // "/topics/{topic}"
+    const char *sentence; //
+    struct openapi_query query[OPENAPI_QUERIES];
+    const char *type, *example; // of the body; NULL: there is none
+    const char *answer;         // content type; NULL: application/json
+};
+
+/* Gives the i-th operation; NULL behind the last. */
+typedef const struct openapi_op *openapi_fn(size_t i);
+void openapi_json(struct buf *out, openapi_fn *ops);
 extern const char OPENAPI_PAGE[];

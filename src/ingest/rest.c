@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "ingest/openapi.h"
+#include "ingest/proxy.h"
 #include "ingest/seeder.h"
 #include "net/http.h"
 
@@ -10,7 +11,8 @@
 #include <stdlib.h>
 
 struct ingest {
-    struct seeder *seeder;
+    struct seeder *seeder; // NULL: there is no database
+    struct proxy *proxy;
     int port;
 };
 
@@ -121,9 +123,14 @@ static void health(struct http_req *q)
     http_answer(q, 200, "application/json", STR("{\"status\":\"ok\"}"));
 }
 
+static openapi_fn operation;
+
 static void openapi(struct http_req *q)
 {
-    http_answer(q, 200, "application/json", str_of(OPENAPI_JSON));
+    struct buf b = buf_make(LIMIT_HTTP_BODY);
+
+    openapi_json(&b, operation);
+    answer_json(q, 200, &b);
 }
 
 static void docs(struct http_req *q)
@@ -141,26 +148,58 @@ static void wrong_method(struct http_req *q)
     answer_error(q, 405, "Method Not Allowed: see /docs");
 }
 
+static void no_database(struct http_req *q)
+{
+    answer_error(q, 503, "there is no database to seed: set postgres.port or postgres.url");
+}
+
 static const struct {
-    const char *method, *path;
+    struct openapi_op op;
     struct http_route route;
 } ROUTES[] = {
-    {"POST", "/seed/full", {.run = seed_full}}, {"POST", "/seed/start", {.run = seed_start}},
-    {"POST", "/seed/stop", {.run = seed_stop}}, {"GET", "/status", {.run = status}},
-    {"GET", "/health", {.run = health}},        {"GET", "/docs", {.run = docs}},
-    {"GET", "/openapi.json", {.run = openapi}},
+    {{.method = "POST",
+      .path = "/seed/full",
+      .sentence = "Make a whole shop at once",
+      .query = {{"count", "integer", "10000", "orders to make"},
+                {"batch_size", "integer", "1000", "orders in one transaction"}}},
+     {.run = seed_full}},
+    {{.method = "POST",
+      .path = "/seed/start",
+      .sentence = "Start live traffic",
+      .query = {{"rate", "number", "1.0", "ticks a second, at most 1000"}}},
+     {.run = seed_start}},
+    {{.method = "POST", .path = "/seed/stop", .sentence = "Stop live traffic"}, {.run = seed_stop}},
+    {{.method = "GET", .path = "/status", .sentence = "Is live traffic running, and how far is it"},
+     {.run = status}},
+    {{.method = "GET", .path = "/health", .sentence = "Is this door up"}, {.run = health}},
+    {{.method = "GET", .path = "/docs", .sentence = "This page", .answer = "text/html"}, {.run = docs}},
+    {{.method = "GET", .path = "/openapi.json", .sentence = "What is here, for programs"}, {.run = openapi}},
 };
+
+static const struct openapi_op *operation(size_t i)
+{
+    return i < ARRAY_LEN(ROUTES) ? &ROUTES[i].op : proxy_operation(i - ARRAY_LEN(ROUTES));
+}
 
 static const struct http_route *head(struct http_req *q, void *arg)
 {
-    static const struct http_route none = {.run = not_found}, other = {.run = wrong_method};
+    static const struct http_route none = {.run = not_found}, other = {.run = wrong_method},
+                                   no_seeder = {.run = no_database};
     const struct http_route *found = &none;
+    struct ingest *ingest = arg;
 
+    if (proxy_owns(q->path)) {
+        q->user = ingest->proxy;
+        return &proxy_route;
+    }
     q->user = arg;
     for (size_t i = 0; i < ARRAY_LEN(ROUTES); i++) {
-        if (!str_is(q->path, ROUTES[i].path))
+        if (!str_is(q->path, ROUTES[i].op.path))
             continue;
-        if (str_is(q->method, ROUTES[i].method) || (str_is(q->method, "HEAD") && ROUTES[i].method[0] == 'G'))
+        if (!ingest->seeder && (str_starts(q->path, STR("/seed/")) || str_is(q->path, "/status")))
+            return &no_seeder;
+        if (str_is(q->method, ROUTES[i].op.method) ||
+            (str_is(q->method, "HEAD") && ROUTES[i].op.method[0] == 'G'))
             return &ROUTES[i].route;
         found = &other;
     }
@@ -172,7 +211,8 @@ bool ingest_start(const struct ingest_options *o, struct ingest **out, struct er
     struct ingest *i = MEM_NEW(struct ingest);
     struct http_server server = {.name = "ingest", .head = head, .arg = i};
 
-    i->seeder = seeder_new(o->os, o->conninfo, o->seed);
+    i->seeder = o->conninfo ? seeder_new(o->os, o->conninfo, o->seed) : NULL;
+    i->proxy = proxy_new(o);
     if (!http_listen(o->net, o->host, o->port, false, &server, &i->port, e)) {
         ingest_free(i);
         return err_wrap(e, "ingest");
@@ -188,7 +228,7 @@ int ingest_port(const struct ingest *i)
 
 void ingest_stop(struct ingest *i)
 {
-    if (i)
+    if (i && i->seeder)
         (void)seeder_stop(i->seeder);
 }
 
@@ -196,6 +236,7 @@ void ingest_free(struct ingest *i)
 {
     if (!i)
         return;
+    proxy_free(i->proxy);
     seeder_free(i->seeder);
     mem_free(i);
 }

@@ -138,3 +138,23 @@ const char *kafka_advertised(const struct kafka *k)
 {
     return k->advertised;
 }
+
+void kafka_told(const struct kafka *k, const char **host, int *port)
+{
+    const struct kafka_door *d =
+        &k->doors[k->doors[KAFKA_PLAIN_DOOR].host ? KAFKA_PLAIN_DOOR : KAFKA_TLS_DOOR];
+
+    *host = d->host;
+    *port = d->port;
+}
+
+bool kafka_allows(struct kafka *k, struct str user, struct str host, int type, struct str name, int operation)
+{
+    struct acl_question ask = {.user = user,
+                               .host = host,
+                               .type = (enum acl_resource)type,
+                               .name = name,
+                               .operation = (enum acl_operation)operation};
+
+    return !k->users || acls_allow(k->acls, &ask);
+}

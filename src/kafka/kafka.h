@@ -26,6 +26,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -77,3 +78,8 @@ void kafka_stop(struct kafka *k);
 
 /* What clients are told, for people: the usual reason why a client cannot connect. "127.0.0.1:9092" */
 const char *kafka_advertised(const struct kafka *k);
+void kafka_told(const struct kafka *k, const char **host, int *port); // the same in its parts; borrowed
+
+/* May a user do this, by the ACLs? Types and operations have Kafka's numbers (acl.h). Without users everybody may do everything. */
+bool kafka_allows(struct kafka *k, struct str user, struct str host, int type, struct str name,
+                  int operation);

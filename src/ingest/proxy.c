@@ -1,0 +1,448 @@
+#include "ingest/proxy_int.h"
+
+#include "auth/auth.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "group/offsets.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* ---- answering ---- */
+
+#define V2_TYPE    "application/vnd.kafka.v2+json"
+#define PLAIN_TYPE "application/json"
+
+struct buf trip_buf(void)
+{
+    return buf_make(SIZE_MAX / 4); // bounded by what the log holds
+}
+
+static bool trip_accepts(struct trip *c, const char *type)
+{
+    struct str accept = http_header(c->q, "Accept"), one;
+
+    if (!accept.p || str_trim(accept).n == 0)
+        return true;
+    while (str_cut(&accept, ',', &one)) {
+        struct str range;
+
+        (void)str_cut(&one, ';', &range);
+        range = str_trim(range);
+        if (str_eq_nocase(range, str_of(type)) || str_is(range, "*/*") || str_is(range, "application/*"))
+            return true;
+    }
+    return false;
+}
+
+static const char *answer_type(struct trip *c)
+{
+    if (c->v3 || (!trip_accepts(c, V2_TYPE) && trip_accepts(c, PLAIN_TYPE)))
+        return PLAIN_TYPE;
+    return V2_TYPE;
+}
+
+void trip_json(struct trip *c, int status, struct buf *b)
+{
+    http_answer_buf(c->q, status, answer_type(c), b);
+    buf_fini(b);
+}
+
+static void error_text(struct trip *c, int code, struct str message)
+{
+    struct buf b = trip_buf();
+
+    buf_fmt(&b, "{\"error_code\":%d,\"message\":", code);
+    buf_json(&b, message);
+    buf_u8(&b, '}');
+    trip_json(c, code > 1000 ? code / 100 : code, &b);
+}
+
+void trip_error(struct trip *c, int code, const char *fmt, ...)
+{
+    char text[500];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    error_text(c, code, str_of(text));
+}
+
+void trip_err(struct trip *c, int code, const struct err *e)
+{
+    error_text(c, code, str_of(e->msg));
+}
+
+const char *trip_base(struct trip *c)
+{
+    struct str host = http_header(c->q, "Host");
+
+    return arena_fmt(c->a, "http://%.*s", STR_ARG(host.p ? host : STR("localhost")));
+}
+
+void trip_wait(struct trip *c)
+{
+    mutex_lock(&c->p->lock);
+    c->p->waiting++;
+    mutex_unlock(&c->p->lock);
+    http_defer(c->q);
+}
+
+static void go_on(struct http_req *q)
+{
+    struct trip *c = q->user;
+    struct proxy *p = c->p;
+
+    c->next(c);
+    mutex_lock(&p->lock);
+    if (--p->waiting == 0)
+        cond_broadcast(&p->idle);
+    mutex_unlock(&p->lock);
+}
+
+void trip_go_on(struct trip *c, trip_fn *fn)
+{
+    c->next = fn;
+    http_resume(c->q, go_on);
+}
+
+/* ---- reading ---- */
+
+static bool good_type(struct trip *c)
+{
+    static const char *const types[] = {V2_TYPE, "application/vnd.kafka+json", PLAIN_TYPE};
+    struct str header = http_header(c->q, "Content-Type"), type;
+
+    if (!header.p)
+        return true;
+    (void)str_cut(&header, ';', &type);
+    type = str_trim(type);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (str_eq_nocase(type, str_of(types[i])))
+            return true;
+    return format_of_type(type) != FORMAT_NONE;
+}
+
+bool trip_body(struct trip *c, struct js *out)
+{
+    struct err e;
+
+    if (!good_type(c))
+        trip_error(c, 415, "HTTP 415 Unsupported Media Type");
+    else if (!js_whole(c->q->body, out, &e))
+        trip_err(c, CODE_BAD_REQUEST, &e);
+    else if (out->kind != JS_OBJECT)
+        trip_error(c, CODE_BAD_REQUEST, "the body is not a JSON object");
+    else
+        return true;
+    return false;
+}
+
+static void no_topic(struct trip *c)
+{
+    if (c->v3)
+        trip_error(c, CODE_NO_TOPIC_V3, "This server does not host this topic-partition.");
+    else
+        trip_error(c, CODE_NO_TOPIC, "Topic not found.");
+}
+
+static struct str topic_name(const struct trip *c)
+{
+    return c->v3 ? c->name[1] : c->name[0];
+}
+
+bool trip_topic(struct trip *c, int operation, struct log_topic *out)
+{
+    if (!trip_allow(c, INGEST_TOPIC, topic_name(c), operation))
+        return false;
+    if (log_find_topic(c->p->log, topic_name(c), c->a, out))
+        return true;
+    no_topic(c);
+    return false;
+}
+
+static bool make_topic(struct trip *c, struct log_topic *out)
+{
+    struct str name = topic_name(c);
+    struct log_settings s;
+    struct err e;
+
+    if (!c->p->auto_create) {
+        no_topic(c);
+        return false;
+    }
+    if (!trip_may(c, INGEST_CLUSTER, STR("kafka-cluster"), INGEST_CREATE) &&
+        !trip_allow(c, INGEST_TOPIC, name, INGEST_CREATE))
+        return false;
+    log_settings_default(c->p->log, &s);
+    if (log_ensure_topic(c->p->log, name, c->p->partitions, &s, &e) &&
+        log_find_topic(c->p->log, name, c->a, out))
+        return true;
+    if (e.kind == ERR_INVALID)
+        no_topic(c);
+    else
+        trip_err(c, e.kind == ERR_FULL || e.kind == ERR_IO ? CODE_RETRY : CODE_KAFKA, &e);
+    return false;
+}
+
+bool trip_topic_to_write(struct trip *c, struct log_topic *out)
+{
+    struct str name = topic_name(c);
+
+    if (!trip_allow(c, INGEST_TOPIC, name, INGEST_WRITE))
+        return false;
+    if (!proxy_is_internal(name))
+        return log_find_topic(c->p->log, name, c->a, out) || make_topic(c, out);
+    trip_error(c, CODE_DENIED, "only the coordinators write %.*s", STR_ARG(name));
+    return false;
+}
+
+bool trip_partition(struct trip *c, const struct log_topic *t, struct str text, int32_t *out)
+{
+    int64_t n;
+
+    if (!str_i64(text, &n)) {
+        trip_error(c, 404, "HTTP 404 Not Found");
+        return false;
+    }
+    if (n < 0 || n >= t->partitions) {
+        trip_error(c, CODE_NO_PARTITION, "Partition not found.");
+        return false;
+    }
+    *out = (int32_t)n;
+    return true;
+}
+
+bool proxy_is_internal(struct str topic)
+{
+    return str_is(topic, OFFSETS_TOPIC) || str_is(topic, "__transaction_state");
+}
+
+/* ---- who asks ---- */
+
+/* "127.0.0.1:4711" and "[::1]:4711" without the port. */
+static struct str client_host(const struct trip *c)
+{
+    const char *port = strrchr(c->q->peer, ':');
+    struct str host = str_from(c->q->peer, port ? (size_t)(port - c->q->peer) : strlen(c->q->peer));
+
+    return host.n >= 2 && host.p[0] == '[' ? str_from(host.p + 1, host.n - 2) : host;
+}
+
+bool trip_may(struct trip *c, int thing, struct str name, int operation)
+{
+    struct ingest_question ask = {.user = c->user, .host = client_host(c), .name = name};
+
+    ask.thing = thing;
+    ask.operation = operation;
+    return !c->p->users || !c->p->may || c->p->may(c->p->may_arg, &ask);
+}
+
+bool trip_allow(struct trip *c, int thing, struct str name, int operation)
+{
+    if (trip_may(c, thing, name, operation))
+        return true;
+    trip_error(c, CODE_DENIED, "Not authorized to access %s: [%.*s]",
+               thing == INGEST_TOPIC   ? "topics"
+               : thing == INGEST_GROUP ? "group"
+                                       : "cluster",
+               STR_ARG(name));
+    return false;
+}
+
+/* Checking a password takes milliseconds; requests are jobs. */
+static bool is_known(struct trip *c)
+{
+    struct str header = http_header(c->q, "Authorization"), scheme, plain, name;
+
+    if (!str_cut(&header, ' ', &scheme) || !str_eq_nocase(scheme, STR("Basic")) ||
+        !value_base64(c->a, str_trim(header), &plain) || str_find(plain, ':') < 0)
+        return false;
+    (void)str_cut(&plain, ':', &name);
+    c->user = name;
+    return auth_check_password(c->p->users, name, plain);
+}
+
+static bool may_ask(struct trip *c)
+{
+    if (!c->p->users || is_known(c))
+        return true;
+    http_set(c->q, "WWW-Authenticate", STR("Basic realm=\"tarn\""));
+    trip_error(c, 401, "a name and a password of the section users are needed (HTTP Basic authentication)");
+    return false;
+}
+
+/* ---- paths ---- */
+
+static void root(struct trip *c)
+{
+    struct buf b = trip_buf();
+
+    buf_str(&b, STR("{}"));
+    trip_json(c, 200, &b);
+}
+
+enum { SEGMENTS_MAX = 8 };
+
+#define ROW(verb, where, handler, text)                            \
+    {                                                              \
+        {.method = verb, .path = where, .sentence = text}, handler \
+    }
+#define ROW_V2(verb, where, handler, text)                                            \
+    {                                                                                 \
+        {.method = verb, .path = where, .sentence = text, .answer = V2_TYPE}, handler \
+    }
+#define ROW_BODY(verb, where, handler, kind, body, text)                                          \
+    {                                                                                             \
+        {.method = verb, .path = where, .sentence = text, .type = kind, .example = body}, handler \
+    }
+#define CLUSTER "/v3/clusters/{cluster}"
+#define TOPIC   CLUSTER "/topics/{topic}"
+
+static const struct route {
+    struct openapi_op op;
+    trip_fn *fn;
+} routes[] = {
+    ROW_V2("GET", "/", root, "Is the proxy there"),
+    ROW_V2("GET", "/brokers", proxy_brokers, "Ids of the brokers"),
+    ROW_V2("GET", "/topics", proxy_topics, "Names of all topics"),
+    ROW_V2("GET", "/topics/{topic}", proxy_topic, "Settings and partitions of a topic"),
+    ROW_BODY("POST", "/topics/{topic}", proxy_produce, "application/vnd.kafka.json.v2+json",
+             "{\"records\":[{\"key\":\"a\",\"value\":{\"n\":1}}]}",
+             "Append records: JSON, base64 (kafka.binary) or Avro (kafka.avro) by the content type"),
+    ROW_V2("GET", "/topics/{topic}/partitions", proxy_partitions, "Partitions of a topic"),
+    ROW_V2("GET", "/topics/{topic}/partitions/{partition}", proxy_partition, "One partition"),
+    ROW_BODY("POST", "/topics/{topic}/partitions/{partition}", proxy_produce,
+             "application/vnd.kafka.json.v2+json", "{\"records\":[{\"value\":{\"n\":1}}]}",
+             "Append records to one partition"),
+    ROW_V2("GET", "/topics/{topic}/partitions/{partition}/offsets", proxy_offsets,
+           "First offset of a partition, and the next one to be given"),
+    ROW("GET", "/v3/clusters", v3_clusters, "The cluster"),
+    ROW("GET", CLUSTER, v3_cluster, "The cluster by its id"),
+    ROW("GET", CLUSTER "/brokers", v3_brokers, "Its brokers"),
+    ROW("GET", CLUSTER "/brokers/{broker}", v3_broker, "One broker"),
+    ROW("GET", CLUSTER "/topics", v3_topics, "Its topics"),
+    ROW_BODY("POST", CLUSTER "/topics", v3_create, PLAIN_TYPE,
+             "{\"topic_name\":\"orders\",\"partitions_count\":3,\"configs\":[{\"name\":\"retention.ms\","
+             "\"value\":\"86400000\"}]}",
+             "Create a topic"),
+    ROW("GET", TOPIC, v3_topic, "One topic"),
+    ROW("DELETE", TOPIC, v3_delete, "Delete a topic"),
+    ROW("GET", TOPIC "/configs", v3_configs, "Settings of a topic"),
+    ROW("GET", TOPIC "/partitions", v3_partitions, "Partitions of a topic"),
+    ROW("GET", TOPIC "/partitions/{partition}", v3_partition, "One partition"),
+    ROW_BODY(
+        "POST", TOPIC "/records", v3_records, PLAIN_TYPE,
+        "{\"key\":{\"type\":\"STRING\",\"data\":\"a\"},\"value\":{\"type\":\"JSON\",\"data\":{\"n\":1}}}",
+        "Append records, JSON objects one behind the other"),
+};
+
+const struct openapi_op *proxy_operation(size_t i)
+{
+    return i < ARRAY_LEN(routes) ? &routes[i].op : NULL;
+}
+
+static bool fits(const struct route *r, const struct str *segments, int count, struct trip *c)
+{
+    struct str rest = str_of(r->op.path + 1), part;
+    int i = 0, names = 0;
+
+    for (; str_cut(&rest, '/', &part) && part.n > 0; i++) {
+        if (i == count)
+            return false;
+        if (part.p[0] == '{')
+            c->name[names++] = segments[i];
+        else if (!str_eq(segments[i], part))
+            return false;
+    }
+    return i == count;
+}
+
+static bool is_our_cluster(struct trip *c)
+{
+    if (!c->v3 || !c->name[0].p || str_is(c->name[0], log_cluster_id(c->p->log)))
+        return true;
+    trip_error(c, 404, "Cluster %.*s cannot be found.", STR_ARG(c->name[0]));
+    return false;
+}
+
+static void run(struct http_req *q)
+{
+    struct trip *c = ARENA_NEW(q->arena, struct trip);
+    struct str segments[SEGMENTS_MAX], method = str_is(q->method, "HEAD") ? STR("GET") : q->method;
+    int count = http_segments(q, segments, SEGMENTS_MAX);
+    bool known = false;
+
+    *c = (struct trip){.p = q->user, .q = q, .a = q->arena};
+    q->user = c;
+    c->v3 = count > 0 && str_is(segments[0], "v3");
+    if (!may_ask(c))
+        return;
+    for (size_t i = 0; count >= 0 && i < ARRAY_LEN(routes); i++) {
+        memset(c->name, 0, sizeof c->name);
+        if (!fits(&routes[i], segments, count, c))
+            continue;
+        known = true;
+        if (!str_is(method, routes[i].op.method))
+            continue;
+        if (is_our_cluster(c))
+            routes[i].fn(c);
+        return;
+    }
+    trip_error(c, known ? 405 : 404, known ? "HTTP 405 Method Not Allowed" : "HTTP 404 Not Found");
+}
+
+const struct http_route proxy_route = {.run = run};
+
+bool proxy_owns(struct str path)
+{
+    static const char *const first[] = {"topics", "brokers", "consumers", "v3"};
+    struct str rest = path, segment = STR("");
+
+    while (segment.n == 0 && str_cut(&rest, '/', &segment))
+        ;
+    if (segment.n == 0)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(first); i++)
+        if (str_is(segment, first[i]))
+            return true;
+    return false;
+}
+
+/* ---- life ---- */
+
+struct proxy *proxy_new(const struct ingest_options *o)
+{
+    struct proxy *p = MEM_NEW(struct proxy);
+
+    p->os = o->os;
+    p->net = o->net;
+    p->log = o->log;
+    p->offsets = o->offsets;
+    p->schemas = o->schemas;
+    p->users = o->users;
+    p->may = o->may;
+    p->may_arg = o->may_arg;
+    p->auto_create = o->auto_create;
+    p->partitions = o->partitions > 0 ? o->partitions : 1;
+    p->replication_max = o->replication_max > 0 ? o->replication_max : 1;
+    p->kafka_host = o->kafka_host ? o->kafka_host : "";
+    p->kafka_port = o->kafka_port;
+    mutex_init(&p->lock);
+    cond_init(&p->idle);
+    return p;
+}
+
+void proxy_free(struct proxy *p)
+{
+    if (!p)
+        return;
+    mutex_lock(&p->lock);
+    while (p->waiting > 0)
+        cond_wait(&p->idle, &p->lock);
+    mutex_unlock(&p->lock);
+    cond_fini(&p->idle);
+    mutex_fini(&p->lock);
+    mem_free(p);
+}
