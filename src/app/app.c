@@ -32,11 +32,16 @@ static bool role_is_off(const struct app *app, enum role_id r)
     return role_port(app, r) == CONF_OFF && (r != ROLE_kafka || app->s.kafka_tls_port == CONF_OFF);
 }
 
+void role_set(struct app *app, enum role_id r, struct role_state now)
+{
+    mutex_lock(&app->roles_lock);
+    app->role[r] = now;
+    mutex_unlock(&app->roles_lock);
+}
+
 void role_up(struct app *app, enum role_id r, int port)
 {
-    app->role[r].host = app->s.listen_host;
-    app->role[r].port = port;
-    app->role[r].state = "up";
+    role_set(app, r, (struct role_state){"up", app->s.listen_host, port});
 }
 
 static int64_t now_ms(const struct app *app)
@@ -72,6 +77,7 @@ bool app_load(struct app *app, const char *folder, const char *const *assignment
     *app = (struct app){.os = os_real(), .lock_fd = -1};
     app->began_ns = app->os->now_ns(app->os);
     mutex_init(&app->meters.lock);
+    mutex_init(&app->roles_lock);
     for (int i = 0; i < ROLES; i++)
         app->role[i] = (struct role_state){.state = "off"};
     conf_defaults(&app->s, &app->arena);
@@ -92,6 +98,7 @@ void app_fini(struct app *app)
 {
     conf_env_fini(&app->env);
     mutex_fini(&app->meters.lock);
+    mutex_fini(&app->roles_lock);
     arena_fini(&app->arena);
 }
 
@@ -147,7 +154,7 @@ static bool start_part(struct app *app, const struct part *p, struct err *e)
     if (p->role != NO_ROLE && role_is_off(app, p->role))
         return true;
     if (p->role != NO_ROLE)
-        app->role[p->role].state = "starting";
+        role_set(app, p->role, (struct role_state){.state = "starting"});
     if (!p->start(app, e))
         return part_failed(app, p, e);
     obs_debug("app", "started part=%s ms=%lld", p->name, (long long)(now_ms(app) - began_ms));

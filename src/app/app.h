@@ -60,7 +60,8 @@ struct app {
     struct meters meters;
     _Atomic bool maintaining; // a job of app_tick() runs
     unsigned parts_started;
-    struct role_state role[ROLES];
+    struct role_state role[ROLES]; // changed by the main thread alone
+    struct mutex roles_lock;       // other threads read role under it
 
     struct os *os;
     struct net *net;

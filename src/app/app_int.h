@@ -18,4 +18,5 @@ struct part {
 extern const struct part parts[];
 extern const unsigned part_count;
 
+void role_set(struct app *app, enum role_id r, struct role_state now);
 void role_up(struct app *app, enum role_id r, int port);

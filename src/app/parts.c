@@ -123,11 +123,11 @@ static bool migrate(struct app *app, struct err *e)
 /* The server of postgres.url, whatever postgres.port says: that is the private one's. */
 static bool find_external(struct app *app, struct err *e)
 {
-    struct role_state *r = &app->role[ROLE_postgres];
+    struct role_state r = {.state = "external"};
 
-    if (!external_find(app->s.postgres_url, &app->arena, &r->host, &r->port, e))
+    if (!external_find(app->s.postgres_url, &app->arena, &r.host, &r.port, e))
         return false;
-    r->state = "external";
+    role_set(app, ROLE_postgres, r);
     app->conninfo = app->s.postgres_url;
     return true;
 }
@@ -146,8 +146,7 @@ static bool start_database(struct app *app, struct err *e)
             return false;
         }
         app->conninfo = arena_fmt(&app->arena, "%s", postgres_conninfo(app->postgres));
-        role_up(app, ROLE_postgres, postgres_port(app->postgres));
-        app->role[ROLE_postgres].host = "127.0.0.1";
+        role_set(app, ROLE_postgres, (struct role_state){"up", "127.0.0.1", postgres_port(app->postgres)});
     }
     ok = !app->conninfo || migrate(app, e);
     app->waited_ms += (app->os->now_ns(app->os) - began_ns) / 1000000;

@@ -206,20 +206,25 @@ static void put_connectors(const struct connect_info *list, size_t n, struct buf
     buf_u8(b, ']');
 }
 
-static const char *role_state(const struct app *app, int role)
+static void roles_now(struct app *app, struct role_state role[ROLES])
 {
-    bool down = role == ROLE_postgres && app->postgres && !postgres_is_up(app->postgres);
-
-    return down ? "down" : app->role[role].state;
+    mutex_lock(&app->roles_lock);
+    memcpy(role, app->role, sizeof app->role);
+    mutex_unlock(&app->roles_lock);
+    if (app->postgres && strcmp(role[ROLE_postgres].state, "up") == 0 && !postgres_is_up(app->postgres))
+        role[ROLE_postgres].state = "down";
 }
 
-static void put_roles(const struct app *app, struct buf *b)
+static void put_roles(struct app *app, struct buf *b)
 {
+    struct role_state role[ROLES];
+
+    roles_now(app, role);
     buf_str(b, STR("\"roles\":["));
     for (int i = 0; i < ROLES; i++) {
-        const struct role_state *r = &app->role[i];
+        const struct role_state *r = &role[i];
         buf_fmt(b, "%s{\"name\":\"%s\",\"what\":\"%s\",\"state\":\"%s\"", i ? "," : "", roles[i].name,
-                roles[i].sentence, role_state(app, i));
+                roles[i].sentence, r->state);
         if (r->host)
             buf_fmt(b, ",\"host\":\"%s\",\"port\":%d", r->host, r->port);
         buf_u8(b, '}');
@@ -283,15 +288,17 @@ static void sample_tasks(struct obs_out *out, struct arena *a, const struct conn
 void app_metrics(struct obs_out *out, void *arg)
 {
     struct app *app = arg;
+    struct role_state role[ROLES];
     struct connect_info *list = NULL;
     struct step steps[STEPS];
     struct arena a = {0};
     size_t n;
 
+    roles_now(app, role);
     count(app, &a, steps, &list, &n);
     obs_family(out, "role_up", OBS_GAUGE, "1 while the role serves.");
     for (int i = 0; i < ROLES; i++)
-        obs_sample(out, str_is(str_of(role_state(app, i)), "up"), "role", roles[i].name, (char *)NULL);
+        obs_sample(out, str_is(str_of(role[i].state), "up"), "role", roles[i].name, (char *)NULL);
     obs_family(out, "resident_memory_bytes", OBS_GAUGE, "Memory of the process.");
     obs_sample(out, (double)os_rss_bytes(), (char *)NULL);
     sample_steps(out, steps);

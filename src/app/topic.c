@@ -83,6 +83,37 @@ bool topic_words(struct topic_run *t, size_t least, size_t most, const char *wha
     return t->w->n >= least || err_set(e, ERR_BAD_INPUT, "tarn topic %s", what);
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Takes a number of at most `most` digits off the front. */
+static bool take_int(const char **s, int most, int *out)
+{
+    int n = 0;
+
+    for (*out = 0; n < most && is_digit(**s); n++)
+        *out = *out * 10 + (*(*s)++ - '0');
+    return n > 0;
+}
+
+/* The same with a fraction. */
+static bool take_decimal(const char **s, double *out)
+{
+    double worth = 0.1;
+    int whole;
+    bool ok = take_int(s, 9, &whole);
+
+    *out = whole;
+    if (ok && **s == '.')
+        for ((*s)++; is_digit(**s); (*s)++) {
+            *out += (**s - '0') * worth;
+            worth /= 10;
+        }
+    return ok;
+}
+
 /* "P1DT2H3M4.5S" in milliseconds. */
 static bool duration(const char *s, int64_t *out)
 {
@@ -101,17 +132,14 @@ static bool duration(const char *s, int64_t *out)
 
     for (s++; *s;) {
         double n;
-        int used = 0;
 
         if (*s == 'T' && !in_time) {
             in_time = true;
             s++;
             continue;
         }
-        if (*s < '0' || *s > '9' || sscanf(s, "%20[0-9.]%n", (char[21]){0}, &used) != 1 ||
-            sscanf(s, "%lf", &n) != 1)
+        if (!take_decimal(&s, &n))
             return false;
-        s += used;
         while (next < ARRAY_LEN(units) && (units[next].letter != *s || units[next].of_time != in_time))
             next++;
         if (next == ARRAY_LEN(units))
@@ -119,30 +147,33 @@ static bool duration(const char *s, int64_t *out)
         ms += n * units[next++].ms;
         s++;
     }
-    *out = (int64_t)ms;
+    *out = (int64_t)(ms + 0.5);
     return next > 0 && ms < 1e15;
 }
 
 /* "Z", "+02:00", "-0530" or nothing; in minutes east of Greenwich. */
 static bool zone(const char *s, int *minutes)
 {
-    int h, m = 0, used = 0;
+    int h, m, sign = *s == '-' ? -1 : 1;
 
     *minutes = 0;
     if (*s == '\0' || strcmp(s, "Z") == 0)
         return true;
-    if ((*s != '+' && *s != '-') || sscanf(s + 1, "%2d:%2d%n", &h, &m, &used) < 2) {
-        used = 0;
-        if ((*s != '+' && *s != '-') || sscanf(s + 1, "%2d%2d%n", &h, &m, &used) < 2)
-            return false;
-    }
-    *minutes = (h * 60 + m) * (*s == '-' ? -1 : 1);
-    return s[1 + used] == '\0' && h <= 18 && m < 60;
+    if (*s != '+' && *s != '-')
+        return false;
+    s++;
+    if (!take_int(&s, 2, &h))
+        return false;
+    s += *s == ':';
+    if (!take_int(&s, 2, &m))
+        return false;
+    *minutes = (h * 60 + m) * sign;
+    return *s == '\0' && h <= 18 && m < 60;
 }
 
 bool topic_moment(const char *text, int64_t now_ms, int64_t *out)
 {
-    int year, month, day, hour = 0, minute = 0, used = 0, east;
+    int year, month, day, hour = 0, minute = 0, east;
     double second = 0;
     struct utc u;
 
@@ -154,21 +185,21 @@ bool topic_moment(const char *text, int64_t now_ms, int64_t *out)
         *out = now_ms - ago;
         return true;
     }
-    if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) < 3)
+    if (!take_int(&text, 4, &year) || *text++ != '-' || !take_int(&text, 2, &month) || *text++ != '-' ||
+        !take_int(&text, 2, &day))
         return false;
-    text += used;
-    used = 0;
     if (*text == 'T' || *text == ' ') {
-        if (sscanf(text + 1, "%2d:%2d%n", &hour, &minute, &used) < 2)
+        text++;
+        if (!take_int(&text, 2, &hour) || *text++ != ':' || !take_int(&text, 2, &minute))
             return false;
-        text += 1 + used;
-        used = 0;
-        if (*text == ':' && sscanf(text + 1, "%lf%n", &second, &used) < 1)
-            return false;
-        text += used ? 1 + used : 0;
+        if (*text == ':') {
+            text++;
+            if (!take_decimal(&text, &second))
+                return false;
+        }
     }
-    if (!zone(text, &east) || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 24 ||
-        minute < 0 || minute > 59 || second < 0 || second >= 61)
+    if (!zone(text, &east) || month < 1 || month > 12 || day < 1 || day > 31 || hour > 24 || minute > 59 ||
+        second >= 61)
         return false;
     u = (struct utc){.year = year,
                      .month = (unsigned)month,

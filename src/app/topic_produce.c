@@ -174,7 +174,7 @@ static bool next_line(struct buf *line)
     int c;
 
     buf_reset(line);
-    while ((c = getc_unlocked(stdin)) != EOF && c != '\n')
+    while ((c = getc(stdin)) != EOF && c != '\n')
         buf_u8(line, (uint8_t)c);
     return c != EOF || line->n > 0;
 }

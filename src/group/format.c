@@ -184,15 +184,15 @@ bool group_value_read(struct str bytes, struct arena *a, struct group_meta *out,
 
 /* ---- placement ---- */
 
-int32_t group_partition(struct str group, int32_t partitions)
+int32_t group_partition(struct str name, int32_t partitions)
 {
     uint32_t h = 0;
 
-    for (size_t i = 0, n; i < group.n; i += n) {
-        const unsigned char *p = (const unsigned char *)group.p + i;
+    for (size_t i = 0, n; i < name.n; i += n) {
+        const unsigned char *p = (const unsigned char *)name.p + i;
         uint32_t c = p[0];
 
-        n = utf8_len(group.p + i, group.n - i);
+        n = utf8_len(name.p + i, name.n - i);
         if (n == 0)
             n = 1;
         else if (n == 2)

@@ -226,15 +226,16 @@ static bool is_closed(const struct asked *asked)
 static bool answer(struct acls *a, const struct acl_question *q, bool any)
 {
     char name[AUTH_NAME_MAX + 6];
-    struct asked asked = {.q = q, .principal = str_from(name, 5 + q->user.n)};
+    struct str kind = STR("User:");
+    struct asked asked = {.q = q, .principal = str_from(name, kind.n + q->user.n)};
     bool yes;
 
     if (q->user.n > AUTH_NAME_MAX)
         return false;
     if (map_get(&a->super, q->user))
         return true;
-    memcpy(name, "User:", 5);
-    memcpy(name + 5, q->user.p, q->user.n);
+    memcpy(name, kind.p, kind.n);
+    memcpy(name + kind.n, q->user.p, q->user.n);
     mutex_lock(&a->lock);
     asked.set = a->set;
     if (any) {

@@ -238,7 +238,7 @@ void kafka_describe_scram(struct kafka_req *q, const void *in)
     res.users = ARENA_ARRAY(&q->arena, struct k_describe_scram_res_user, (size_t)res.users_n);
     for (int32_t i = 0; i < res.users_n; i++) {
         const struct auth_user *u = all ? &users[i] : NULL;
-        for (size_t j = 0; j < n && !u; j++)
+        for (size_t j = 0; !all && j < n && !u; j++)
             if (str_eq(users[j].name, req->users[i].name))
                 u = &users[j];
         if (u)

@@ -183,10 +183,10 @@ bool net_listen(struct net *net, const struct net_listen *what, int *port, struc
     li->fd = fd;
     mutex_lock(&net->lock);
     li->next = net->listeners;
-    li->turn = li->next ? li->next->turn + 1 : 0;
+    li->turn = li->home = li->next ? li->next->home + 1 : 0;
     net->listeners = li;
     mutex_unlock(&net->lock);
-    li->loop = net_loop(net, li->turn);
+    li->loop = net_loop(net, li->home);
     loop_call(li->loop, start_accepting, li);
     return true;
 }

@@ -75,7 +75,8 @@ struct listener {
     int fd;            // -1: closed
     uv_poll_t poll;
     uv_timer_t pause; // after running out of descriptors
-    unsigned turn;    // loop of the next connection
+    unsigned home;    // number of that loop
+    unsigned turn;    // number of the next connection's; of the loop that accepts
 };
 
 struct net {
