@@ -30,9 +30,9 @@ def kcat(broker, *args, text="", check=True, seconds=60):
     return done
 
 
-def node(script, broker, *args, seconds=120):
+def node(script, broker, *args, seconds=120, program="node"):
     """A script of tests/e2e/js with the broker's address; what it prints last is JSON."""
-    done = subprocess.run(["node", ROOT / "tests/e2e/js" / script, broker.address("kafka"), *args], capture_output=True, text=True,
+    done = subprocess.run([program, ROOT / "tests/e2e/js" / script, broker.address("kafka"), *args], capture_output=True, text=True,
                           timeout=seconds, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
