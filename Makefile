@@ -3,7 +3,7 @@
 #   make demo     installs, builds, shows it all  make asan tsan fuzz    the tests under sanitizers; fuzzing
 #   make test     installs, builds, every test    make bench             figures beside their limits
 #   make check    unit tests only                 make e2e               end-to-end tests only
-#   make interop  clients from PyPI               make torture powercut plants   3,000 kills, 200 cuts, planted bugs
+#   make interop  clients from PyPI, Maven        make torture powercut plants   3,000 kills, 200 cuts, planted bugs
 B ?= build
 
 all: $(B)/dev
