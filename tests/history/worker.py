@@ -65,12 +65,19 @@ class Client:
                 self.send(p, topic, **more)
             p.poll(0)
 
+    @staticmethod
+    def pause(p, seconds):
+        """Serves what comes in for so long; poll() alone returns with the first answer."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            p.poll(max(0, deadline - time.monotonic()))
+
     def produce(self, topic, **config):
         p = self.producer(**config)
         while not self.orders.stop:
             try:
                 self.burst(p, topic)
-                p.poll(self.random.choice([0.01, 0.03, 0.1]))
+                self.pause(p, self.random.choice([0.01, 0.03, 0.1]))
             except KafkaException as e:  # fatal: the broker has forgotten what it took, or more
                 self.note("trouble", why(e.args[0]))
                 self.give_up(p)
