@@ -117,9 +117,11 @@ bool offset_key_read(struct str bytes, struct offset_key *out, struct err *e)
     int version = rd_i16(&r);
 
     *out = (struct offset_key){.kind = OFFSET_KEY_OTHER};
-    if (rd_ok(&r) && (version < 0 || version > GROUP_KEY))
+    if (rd_ok(&r) && (version < 0 || version > CONSUMER_CURRENT))
         return true;
-    out->kind = version == GROUP_KEY ? OFFSET_KEY_GROUP : OFFSET_KEY_POSITION;
+    out->kind = version > GROUP_KEY    ? OFFSET_KEY_CONSUMER
+                : version == GROUP_KEY ? OFFSET_KEY_GROUP
+                                       : OFFSET_KEY_POSITION;
     out->group = get_string(&r, false);
     if (out->kind == OFFSET_KEY_POSITION) {
         out->topic = get_string(&r, false);

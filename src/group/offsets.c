@@ -22,6 +22,11 @@ struct group {
         positions; // topic and big-endian partition -> struct offset_at *, of one piece with its strings
     char *meta;    // NULL: none
     size_t meta_n;
+    struct map consumers; // of a group of KIP-848: key -> struct stored *, of one piece with its bytes
+};
+
+struct stored {
+    size_t n; // the bytes follow
 };
 
 struct offsets {
@@ -64,6 +69,9 @@ static void group_free(struct group *g)
     for (struct map_it it = {0}; map_next(&g->positions, &it);)
         mem_free(it.value);
     map_fini(&g->positions);
+    for (struct map_it it = {0}; map_next(&g->consumers, &it);)
+        mem_free(it.value);
+    map_fini(&g->consumers);
     mem_free(g->meta);
     mem_free(g);
 }
@@ -113,6 +121,24 @@ static void apply_group(struct offsets *o, const struct offset_key *k, struct st
     g->meta_n = value.n;
 }
 
+static void apply_consumer(struct offsets *o, const struct offset_key *k, const struct record *r)
+{
+    struct group *g = group_find(o, k->group, r->value.p != NULL);
+    struct stored *s;
+
+    if (!g)
+        return;
+    if (!r->value.p) {
+        mem_free(map_del(&g->consumers, r->key));
+        return;
+    }
+    s = mem_alloc(sizeof *s + r->value.n);
+    s->n = r->value.n;
+    if (r->value.n > 0)
+        memcpy(s + 1, r->value.p, r->value.n);
+    mem_free(map_put(&g->consumers, r->key, s));
+}
+
 /* One record of the topic, just written or replayed. The lock is held. */
 static bool apply(struct offsets *o, const struct record *r, struct err *e)
 {
@@ -127,10 +153,12 @@ static bool apply(struct offsets *o, const struct record *r, struct err *e)
         pending_forget(&o->pending, r);
     if (k.kind == OFFSET_KEY_GROUP)
         apply_group(o, &k, r->value);
+    else if (k.kind == OFFSET_KEY_CONSUMER)
+        apply_consumer(o, &k, r);
     else if (!apply_position(o, &k, r, e))
         return false;
     g = map_get(&o->groups, k.group);
-    if (g && g->positions.n == 0 && !g->meta)
+    if (g && g->positions.n == 0 && !g->meta && g->consumers.n == 0)
         group_free(map_del(&o->groups, k.group));
     return true;
 }
@@ -336,13 +364,17 @@ static int64_t now_ms(struct offsets *o)
 }
 
 /* The value is what was written to c->value before; nothing there is a tombstone. */
+static void commit_add_raw(struct commit *c, struct str key)
+{
+    batch_add(&c->w, now_ms(c->o), key, c->value.n > 0 ? buf_view(&c->value) : STR_NULL, NULL, 0);
+    buf_reset(&c->value);
+}
+
 static void commit_add(struct commit *c, const struct offset_key *k)
 {
     buf_reset(&c->key);
     offset_key_write(&c->key, k);
-    batch_add(&c->w, now_ms(c->o), buf_view(&c->key), c->value.n > 0 ? buf_view(&c->value) : STR_NULL, NULL,
-              0);
-    buf_reset(&c->value);
+    commit_add_raw(c, buf_view(&c->key));
 }
 
 /* On the committer's thread. Memory follows the log in its order because there is one committer. */
@@ -442,6 +474,14 @@ int32_t offsets_partition(const struct offsets *o, struct str group)
     return group_partition(group, o->partitions);
 }
 
+/* Tombstones for the records of a group's members, but for those kept; NULL: for all. The lock is held. */
+static void forget_consumers(struct commit *c, const struct group *g, const struct map *kept)
+{
+    for (struct map_it it = {0}; g && map_next(&g->consumers, &it);)
+        if (!kept || !map_get(kept, it.key))
+            commit_add_raw(c, it.key);
+}
+
 void offsets_put_meta_async(struct offsets *o, struct str group, const struct group_meta *m,
                             offsets_done_fn *done, void *arg)
 {
@@ -450,7 +490,61 @@ void offsets_put_meta_async(struct offsets *o, struct str group, const struct gr
     if (m)
         group_value_write(&c->value, m);
     commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_GROUP, .group = group});
+    mutex_lock(&o->lock);
+    forget_consumers(c, map_get(&o->groups, group), NULL);
+    mutex_unlock(&o->lock);
     commit_send(c, done, arg);
+}
+
+void offsets_put_consumers_async(struct offsets *o, struct str group, const struct consumer_change *change,
+                                 offsets_done_fn *done, void *arg)
+{
+    struct commit *c = commit_new(o, group);
+    struct map kept = {0};
+    const struct group *g;
+
+    for (size_t i = 0; i < change->count; i++) {
+        const struct consumer_record *r = &change->records[i];
+
+        buf_reset(&c->key);
+        consumer_key_write(&c->key, group, r);
+        if (!r->gone)
+            consumer_value_write(&c->value, r);
+        if (change->whole)
+            (void)map_put(&kept, buf_view(&c->key), c);
+        commit_add_raw(c, buf_view(&c->key));
+    }
+    mutex_lock(&o->lock);
+    g = map_get(&o->groups, group);
+    if (change->whole)
+        forget_consumers(c, g, &kept);
+    if (g && g->meta)
+        commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_GROUP, .group = group});
+    mutex_unlock(&o->lock);
+    map_fini(&kept);
+    commit_send(c, done, arg);
+}
+
+bool offsets_get_consumers(struct offsets *o, struct str group, struct arena *a, struct consumer_record **out,
+                           size_t *count)
+{
+    const struct group *g;
+    struct str unused;
+
+    *count = 0;
+    mutex_lock(&o->lock);
+    g = map_get(&o->groups, group);
+    *out = ARENA_ARRAY(a, struct consumer_record, g ? g->consumers.n : 0);
+    for (struct map_it it = {0}; g && map_next(&g->consumers, &it);) {
+        const struct stored *s = it.value;
+        struct str value = arena_str(a, str_from(s + 1, s->n));
+
+        if (consumer_key_read(arena_str(a, it.key), &(*out)[*count], &unused) &&
+            consumer_value_read(value, a, &(*out)[*count]))
+            ++*count;
+    }
+    mutex_unlock(&o->lock);
+    return *count > 0;
 }
 
 /* ---- waiting ---- */
@@ -531,6 +625,7 @@ static struct commit *forget(struct offsets *o, struct str name, const struct st
     if (!topic) { // also when its first generation is still on its way to the disk
         c = c ? c : commit_new(o, name);
         commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_GROUP, .group = name});
+        forget_consumers(c, g, NULL);
     }
     return c;
 }
@@ -638,9 +733,11 @@ static struct commit *sweep_group(struct offsets *o, struct str name, const stru
         c = c ? c : commit_new(o, name);
         add_tombstone(c, name, at);
     }
-    if (stay == 0 && g->meta && s->reader(s->arg, name, STR("")) == OFFSETS_NO_READER) {
+    if (stay == 0 && (g->meta || g->consumers.n > 0) &&
+        s->reader(s->arg, name, STR("")) == OFFSETS_NO_READER) {
         c = c ? c : commit_new(o, name);
         commit_add(c, &(struct offset_key){.kind = OFFSET_KEY_GROUP, .group = name});
+        forget_consumers(c, g, NULL);
     }
     return c;
 }

@@ -146,7 +146,8 @@ TEST(other_keys_are_passed_over)
     struct offset_key k;
     struct err e;
 
-    OK(offset_key_read(STR("\0\3\0\1g"), &k, &e) && k.kind == OFFSET_KEY_OTHER);
+    OK(offset_key_read(STR("\0\3\0\1g"), &k, &e) && k.kind == OFFSET_KEY_CONSUMER);
+    OK(offset_key_read(STR("\0\11\0\1g"), &k, &e) && k.kind == OFFSET_KEY_OTHER);
     OK(!offset_key_read(STR("\0"), &k, &e));
     OK(!offset_key_read(STR_NULL, &k, &e));
 }

@@ -89,6 +89,8 @@ bool log_find_topic(struct log *l, struct str name, struct arena *a,
 bool log_find_topic_id(struct log *l, const struct log_uuid *id, struct arena *a, struct log_topic *out);
 void log_list_topics(struct log *l, struct arena *a, struct log_topic **out,
                      size_t *count); // by name
+/* Another number whenever a topic has come, gone or been altered. */
+uint64_t log_topics_version(struct log *l);
 
 /* ---- append ---- */
 

@@ -469,6 +469,7 @@ struct log {
     int64_t producer_next, producer_end; // given out next, reserved up to; admin token
 
     struct mutex topics_lock;
+    uint64_t topics_version; // topics_lock: of log_topics_version()
     struct cond admin_free;
     bool admin_busy;
     bool maintaining, swept;

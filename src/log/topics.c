@@ -109,6 +109,7 @@ static void topics_put(struct log *l, struct topic *t)
     mutex_lock(&l->topics_lock);
     (void)map_put(&l->by_name, t->name, t);
     (void)map_put(&l->by_id, id_key(&t->id), t);
+    l->topics_version++;
     mutex_unlock(&l->topics_lock);
 }
 
@@ -563,6 +564,7 @@ static bool alter(struct log *l, struct str name, int32_t partitions, const stru
     t->settings = c.settings;
     t->had_compact = t->had_compact || c.settings.compact;
     grow_parts(t, c.parts);
+    l->topics_version++;
     mutex_unlock(&l->topics_lock);
     return true;
 }
@@ -619,6 +621,7 @@ static bool delete_locked(struct log *l, struct str name, struct err *e)
     mutex_lock(&l->topics_lock);
     (void)map_del(&l->by_id, id_key(&t->id));
     (void)map_del(&l->by_name, t->name);
+    l->topics_version++;
     mutex_unlock(&l->topics_lock);
     if (!commit_wait(l, &op, &ignored)) // a log that has failed still forgets
         __atomic_store_n(&t->gone, true, __ATOMIC_RELEASE);
@@ -694,4 +697,14 @@ void log_list_topics(struct log *l, struct arena *a, struct log_topic **out, siz
     if (n > 0)
         qsort(*out, n, sizeof **out, by_name);
     *count = n;
+}
+
+uint64_t log_topics_version(struct log *l)
+{
+    uint64_t version;
+
+    mutex_lock(&l->topics_lock);
+    version = l->topics_version;
+    mutex_unlock(&l->topics_lock);
+    return version;
 }
