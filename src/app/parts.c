@@ -285,6 +285,8 @@ static bool start_kafka(struct app *app, struct err *e)
         .replication_max = (int16_t)app->s.kafka_replication_max,
         .initial_rebalance_ms = app->s.kafka_group_delay_ms,
         .group_max_members = (int32_t)app->s.kafka_group_max_size,
+        .consumer_session_ms = app->s.kafka_consumer_session_ms,
+        .consumer_heartbeat_ms = (int32_t)app->s.kafka_consumer_heartbeat_ms,
         .offsets_retention_ms = app->s.kafka_offsets_retention_min * 60000,
     };
     int port;

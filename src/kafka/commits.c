@@ -3,6 +3,7 @@
  */
 #include "base/mem.h"
 #include "group/offsets.h"
+#include "kafka/consumers.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
 #include "os/os.h"
@@ -101,7 +102,7 @@ static void commit_home(void *arg)
                                .generation = req->generation,
                                .group_known = kafka_group_is_known(q->k, req->group),
                                .no_group = q->version >= 9 ? K_GROUP_ID_NOT_FOUND : K_ILLEGAL_GENERATION};
-    struct commit *c = plan(q, req, coord_may_commit(q->k->coord, &who));
+    struct commit *c = plan(q, req, kafka_may_commit(q->k, &who, q->version >= 9));
 
     if (c->count > 0)
         offsets_commit_async(q->k->offsets, req->group, c->at, c->count, on_committed, c);
@@ -195,10 +196,21 @@ static struct positions positions_of(struct kafka_req *q, struct str group,
     return n < 0 ? positions_all(q, group) : positions_asked(q, group, in, n);
 }
 
-void kafka_offset_fetch(struct kafka_req *q, const void *in)
+/* Who says which member it is must be that one, at its epoch (KIP-848); only the coordinator's loop knows. */
+static bool says_who(const struct k_offset_fetch_req *req)
 {
-    const struct k_offset_fetch_req *req = in;
+    for (int32_t i = 0; i < req->groups_n; i++)
+        if (req->groups[i].member_id.p || req->groups[i].member_epoch >= 0)
+            return true;
+    return false;
+}
+
+static void fetch(void *arg)
+{
+    struct kafka_req *q = arg;
+    const struct k_offset_fetch_req *req = q->in;
     struct k_offset_fetch_res res = {.groups_n = req->groups_n};
+    bool home = says_who(req);
     struct positions p;
 
     if (q->version < 8) {
@@ -209,10 +221,24 @@ void kafka_offset_fetch(struct kafka_req *q, const void *in)
     res.groups = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_group, (size_t)req->groups_n);
     for (int32_t i = 0; i < req->groups_n; i++) {
         const struct k_offset_fetch_req_group *g = &req->groups[i];
+        int16_t error = home ? consumers_may_fetch(q->k->consumers, g->group, g->member_id, g->member_epoch)
+                             : (int16_t)K_NONE;
 
+        if (error != K_NONE) {
+            res.groups[i] = (struct k_offset_fetch_res_group){.group = g->group, .error = error};
+            continue;
+        }
         p = positions_of(q, g->group, g->topics, g->topics_n);
         res.groups[i] =
             (struct k_offset_fetch_res_group){.group = g->group, .topics = p.topics, .topics_n = p.n};
     }
     kafka_reply(q, &res);
+}
+
+void kafka_offset_fetch(struct kafka_req *q, const void *in)
+{
+    if (says_who(in))
+        kafka_go_home(q, fetch);
+    else
+        fetch(q);
 }

@@ -42,7 +42,7 @@ void kafka_config_of_topic(struct kafka *k, const struct log_settings *s, struct
 #define TELL(kind, name, value, otherwise, sentence) \
     ((struct config_entry){name, NULL, LOG_##kind, true, sentence, value, STR_NULL, otherwise, 0})
 
-enum { OWN = 14 };
+enum { OWN = 18 };
 
 /* What is the broker's alone. */
 static void own_settings(struct kafka *k, struct arena *a, struct config_entry out[OWN])
@@ -51,6 +51,8 @@ static void own_settings(struct kafka *k, struct arena *a, struct config_entry o
     struct str partitions = str_of(arena_fmt(a, "%d", k->partitions));
     struct str delay = str_of(arena_fmt(a, "%lld", (long long)k->initial_rebalance_ms));
     struct str members = str_of(arena_fmt(a, "%zu", k->group_max_members));
+    struct str session = str_of(arena_fmt(a, "%lld", (long long)k->consumer_session_ms));
+    struct str heartbeat = str_of(arena_fmt(a, "%d", k->consumer_heartbeat_ms));
     struct str retention = str_of(arena_fmt(a, "%lld", (long long)(k->offsets_retention_ms / 60000)));
     struct str least = str_of(arena_fmt(a, "%d", COORD_SESSION_LEAST_MS));
     struct str most = str_of(arena_fmt(a, "%d", COORD_SESSION_MOST_MS));
@@ -75,7 +77,16 @@ static void own_settings(struct kafka *k, struct arena *a, struct config_entry o
                    "Partitions of a topic that is made without a number.");
     out[12] = TELL(INT, "offset.metadata.max.bytes", str_of(arena_fmt(a, "%d", OFFSETS_METADATA_MAX)),
                    STR("4096"), "Most characters of a position's metadata.");
-    out[13] = TELL(INT, "offsets.retention.minutes", retention, STR("10080"),
+    out[13] = TELL(INT, "group.consumer.session.timeout.ms", session, STR("45000"),
+                   "How long a member of a group whose assignment the broker makes may be silent.");
+    out[14] = TELL(INT, "group.consumer.heartbeat.interval.ms", heartbeat, STR("5000"),
+                   "How often such a member is to be heard of.");
+    out[15] =
+        TELL(INT, "group.consumer.max.size", members, STR("2147483647"), "Most members of such a group.");
+    out[16] = TELL(LIST, "group.consumer.assignors", STR("uniform,range"), STR("uniform,range"),
+                   "Who of such a group reads what is decided by one of these; the first one, unless members "
+                   "want another.");
+    out[17] = TELL(INT, "offsets.retention.minutes", retention, STR("10080"),
                    "How long the positions of a group without members are kept.");
 }
 

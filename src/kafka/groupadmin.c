@@ -4,6 +4,7 @@
  */
 #include "group/offsets.h"
 #include "kafka/access.h"
+#include "kafka/consumers.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
 
@@ -53,17 +54,19 @@ static void describe_home(void *arg)
     res.groups = ARENA_ARRAY(&q->arena, struct k_describe_groups_res_group, (size_t)req->groups_n);
     for (int32_t i = 0; i < req->groups_n; i++) {
         struct k_describe_groups_res_group *g = &res.groups[i];
+        bool other = consumers_is_known(q->k->consumers, req->groups[i]);
         bool there = coord_describe(q->k->coord, req->groups[i], &q->arena, g) ||
-                     describe_stored(q, req->groups[i], g);
+                     (describe_stored(q, req->groups[i], g) && !other);
 
         if (req->operations)
             g->operations = kafka_operations(q, ACL_GROUP, req->groups[i]);
         if (there)
             continue;
-        g->state = STR("Dead");
-        if (q->version >= 6) { // KIP-1043; before, a group that is not there is just dead
+        g->state = STR("Dead"); // so is, to this API, a group of the other protocol
+        if (q->version >= 6) {  // KIP-1043; before, a group that is not there is just dead
             g->error = K_GROUP_ID_NOT_FOUND;
-            g->error_message = STR("there is no such group");
+            g->error_message =
+                other ? STR("the group is not a classic group") : STR("there is no such group");
         }
     }
     kafka_reply(q, &res);
@@ -96,12 +99,17 @@ static void list_home(void *arg)
 {
     struct kafka_req *q = arg;
     const struct k_list_groups_req *req = q->in;
-    struct k_list_groups_res_group *live;
+    struct k_list_groups_res_group *classic, *others, *live;
     struct k_list_groups_res res = {0};
-    size_t live_n, stored_n, n = 0;
+    size_t classic_n, others_n, live_n, stored_n, n = 0;
     struct str *stored;
 
-    coord_list(q->k->coord, &q->arena, &live, &live_n);
+    coord_list(q->k->coord, &q->arena, &classic, &classic_n);
+    consumers_list(q->k->consumers, &q->arena, &others, &others_n);
+    live_n = classic_n + others_n;
+    live = ARENA_ARRAY(&q->arena, struct k_list_groups_res_group, live_n);
+    for (size_t i = 0; i < live_n; i++)
+        live[i] = i < classic_n ? classic[i] : others[i - classic_n];
     offsets_groups(q->k->offsets, &q->arena, &stored, &stored_n);
     if (live_n > 1)
         qsort(live, live_n, sizeof *live, by_name);
@@ -163,9 +171,12 @@ static void deleted(void *arg, bool ok, const struct err *e)
 
 static int16_t may_delete(struct kafka *k, struct str group)
 {
-    bool known = kafka_group_is_known(k, group) || coord_is_known(k->coord, group);
+    bool known = kafka_group_is_known(k, group) || coord_is_known(k->coord, group) ||
+                 consumers_is_known(k->consumers, group);
     int16_t error = group.n == 0 ? K_INVALID_GROUP_ID : coord_forget(k->coord, group);
 
+    if (error == K_NONE)
+        error = consumers_forget(k->consumers, group);
     return error == K_NONE && !known ? K_GROUP_ID_NOT_FOUND : error;
 }
 
@@ -224,9 +235,10 @@ static int16_t may_forget(struct kafka *k, struct str group)
 
     if (group.n == 0)
         return K_INVALID_GROUP_ID;
-    if (coord_reads(k->coord, group, STR(""), &r))
+    if (kafka_group_reads(k, group, STR(""), &r))
         return r.consumers ? K_NONE : K_NON_EMPTY_GROUP;
-    return kafka_group_is_known(k, group) ? K_NONE : K_GROUP_ID_NOT_FOUND;
+    return kafka_group_is_known(k, group) || consumers_is_known(k->consumers, group) ? K_NONE
+                                                                                     : K_GROUP_ID_NOT_FOUND;
 }
 
 static void plan_forgetting(struct forgetting *f, const struct k_offset_delete_req *req,
@@ -235,7 +247,7 @@ static void plan_forgetting(struct forgetting *f, const struct k_offset_delete_r
     struct arena *a = &f->q->arena;
     struct coord_reads r = {0};
     struct log_range range;
-    bool read = coord_reads(f->q->k->coord, req->group, in->name, &r) && r.subscribed;
+    bool read = kafka_group_reads(f->q->k, req->group, in->name, &r) && r.subscribed;
 
     *out = (struct k_offset_delete_res_topic){.name = in->name, .partitions_n = in->partitions_n};
     out->partitions = ARENA_ARRAY(a, struct k_offset_delete_res_partition, (size_t)in->partitions_n);

@@ -7,6 +7,7 @@
  */
 #include "base/mem.h"
 #include "group/offsets.h"
+#include "kafka/consumers.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
 #include "obs/obs.h"
@@ -31,9 +32,8 @@ static int64_t wall_ms(void *arg)
 }
 
 /* A random UUID (RFC 9562, version 4), as Kafka's member ids end in. */
-static void random_id(void *arg, char out[COORD_MEMBER_ID])
+void kafka_random_id(struct kafka *k, char *out)
 {
-    struct kafka *k = arg;
     struct buf hex = buf_make(64);
     uint8_t b[16];
     size_t n = 0;
@@ -49,6 +49,11 @@ static void random_id(void *arg, char out[COORD_MEMBER_ID])
     }
     out[n] = '\0';
     buf_fini(&hex);
+}
+
+static void random_id(void *arg, char out[COORD_MEMBER_ID])
+{
+    kafka_random_id(arg, out);
 }
 
 static void joined(void *waiter, const struct k_join_group_res *res)
@@ -86,14 +91,12 @@ struct storing {
     bool ok;
 };
 
-static void arm(struct kafka *k);
-
 static void on_stored(void *arg)
 {
     struct storing *s = arg;
 
     coord_stored(s->k->coord, str_of(s->group), s->version, s->ok);
-    arm(s->k);
+    kafka_groups_arm(s->k);
     kafka_busy(s->k, -1);
     mem_free(s->group);
     mem_free(s);
@@ -135,7 +138,7 @@ static enum offsets_reader reader_of(void *arg, struct str group, struct str top
 
     if (str_starts(group, STR("connect-")))
         return OFFSETS_READ;
-    if (!coord_reads(k->coord, group, topic, &r))
+    if (!kafka_group_reads(k, group, topic, &r))
         return OFFSETS_NO_READER;
     return r.consumers && r.stable && !r.subscribed ? OFFSETS_UNREAD : OFFSETS_READ;
 }
@@ -153,6 +156,7 @@ static void sweep(void *arg)
     struct kafka *k = arg;
     struct offsets_sweep s = {.retention_ms = k->offsets_retention_ms, .arg = k, .reader = reader_of};
 
+    kafka_consumers_tidy(k); // after the last sweep
     kafka_busy(k, 1);
     offsets_sweep_async(k->offsets, &s, swept, k);
     timer_start(k->sweep_timer, SWEEP_MS);
@@ -165,15 +169,17 @@ static void on_timer(void *arg)
     struct kafka *k = arg;
 
     coord_tick(k->coord);
+    consumers_tick(k->consumers);
     k->group_due_ms = INT64_MAX;
-    arm(k);
+    kafka_groups_arm(k);
 }
 
 /* On the home loop, after everything that may have changed when something is due. */
-static void arm(struct kafka *k)
+void kafka_groups_arm(struct kafka *k)
 {
-    int64_t due = coord_next_ms(k->coord), now = now_ms(k);
+    int64_t due = coord_next_ms(k->coord), other = consumers_next_ms(k->consumers), now = now_ms(k);
 
+    due = other < due ? other : due;
     if (k->groups_closed || due >= k->group_due_ms)
         return;
     if (!k->group_timer)
@@ -186,7 +192,7 @@ static void arm_first(void *arg)
 {
     struct kafka *k = arg;
 
-    arm(k);
+    kafka_groups_arm(k);
     k->sweep_timer = timer_new(k->home, sweep, k);
     timer_start(k->sweep_timer, SWEEP_MS);
     kafka_busy(k, -1);
@@ -218,6 +224,7 @@ void kafka_groups_start(struct kafka *k)
             coord_load(k->coord, names[i], &m);
     }
     arena_fini(&a);
+    kafka_consumers_start(k);
     kafka_busy(k, 1);
     loop_post(k->home, arm_first, k);
 }
@@ -227,6 +234,7 @@ static void close_groups(void *arg)
     struct kafka *k = arg;
 
     coord_close(k->coord);
+    consumers_close(k->consumers);
     timer_free(k->group_timer);
     timer_free(k->sweep_timer);
     k->groups_closed = true;
@@ -242,6 +250,7 @@ void kafka_groups_stop(struct kafka *k)
         cond_wait(&k->idle, &k->lock);
     mutex_unlock(&k->lock);
     coord_free(k->coord);
+    consumers_free(k->consumers);
 }
 
 /* ---- members ---- */
@@ -252,12 +261,23 @@ static void join_home(void *arg)
     struct kafka *k = q->k;
     struct coord_client client = {q->client_id, str_of(q->client_host)};
     const struct k_join_group_req *req = q->in;
+    int16_t error;
 
     if (req->reason.n > 0)
         obs_debug("kafka", "a member joins group=%.*s member=%.*s reason=\"%.*s\"", STR_ARG(req->group),
                   STR_ARG(req->member_id), STR_ARG(req->reason));
+    error = consumers_forget(k->consumers, req->group); // a group that is empty changes its protocol
+    if (error != K_NONE) {
+        joined(q, &(struct k_join_group_res){
+                      .error = error == K_NON_EMPTY_GROUP ? K_INCONSISTENT_GROUP_PROTOCOL : error,
+                      .generation = -1,
+                      .protocol = STR(""),
+                      .leader = STR(""),
+                      .member_id = req->member_id});
+        return;
+    }
     coord_join(k->coord, &client, q->version, req, q);
-    arm(k);
+    kafka_groups_arm(k);
 }
 
 static void sync_home(void *arg)
@@ -266,7 +286,7 @@ static void sync_home(void *arg)
     struct kafka *k = q->k;
 
     coord_sync(k->coord, q->in, q);
-    arm(k);
+    kafka_groups_arm(k);
 }
 
 static void heartbeat_home(void *arg)
@@ -303,7 +323,7 @@ static void leave_home(void *arg)
             .id = who[i].member_id, .instance_id = who[i].instance_id, .error = who[i].error};
     }
     kafka_reply(q, &res);
-    arm(k);
+    kafka_groups_arm(k);
 }
 
 void kafka_go_home(struct kafka_req *q, void (*fn)(void *q))

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "kafka/acl.h"
 #include "kafka/conn.h"
+#include "kafka/consumers.h"
 #include "kafka/group.h"
 #include "kafka/kafka_int.h"
 
@@ -33,6 +34,9 @@ static struct kafka *kafka_new(const struct kafka_options *o)
     k->replication_max = o->replication_max > 0 ? o->replication_max : 1;
     k->initial_rebalance_ms = o->initial_rebalance_ms;
     k->group_max_members = o->group_max_members > 0 ? (size_t)o->group_max_members : COORD_MEMBERS_MAX;
+    k->consumer_session_ms = o->consumer_session_ms > 0 ? o->consumer_session_ms : CONSUMERS_SESSION_MS;
+    k->consumer_heartbeat_ms =
+        o->consumer_heartbeat_ms > 0 ? o->consumer_heartbeat_ms : CONSUMERS_HEARTBEAT_MS;
     k->offsets_retention_ms = o->offsets_retention_ms > 0 ? o->offsets_retention_ms : OFFSETS_RETENTION_MS;
     k->home = net_loop(o->net, 0);
     mutex_init(&k->lock);

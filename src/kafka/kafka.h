@@ -63,7 +63,11 @@ struct kafka_options {
     int32_t partitions;      // of a topic made without a number; 0: 1 (Kafka: num.partitions)
     int64_t
         initial_rebalance_ms; // how long an empty group waits for more members (Kafka: group.initial.rebalance.delay.ms)
-    int32_t group_max_members; // 0: 1000 (Kafka: group.max.size)
+    int32_t group_max_members; // 0: 1000 (Kafka: group.max.size, group.consumer.max.size)
+    /* Of groups whose assignments the broker makes; 0: 45 s and 5 s (Kafka: group.consumer.session.timeout.ms,
+     * group.consumer.heartbeat.interval.ms) */
+    int64_t consumer_session_ms;
+    int32_t consumer_heartbeat_ms;
     int64_t
         offsets_retention_ms; // positions of a group without members; 0: 7 days (Kafka: offsets.retention.minutes)
 };

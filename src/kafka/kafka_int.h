@@ -17,7 +17,10 @@
 #include "net/net.h"
 #include "os/thread.h"
 
+struct consumers;
 struct coord;
+struct coord_commit;
+struct coord_reads;
 struct offsets;
 
 enum { KAFKA_NODE_ID = 1, KAFKA_LEADER_EPOCH = 0 };
@@ -84,6 +87,11 @@ enum kafka_error {
     K_UNACCEPTABLE_CREDENTIAL = 93,
     K_UNKNOWN_TOPIC_ID = 100,
     K_TRANSACTIONAL_ID_NOT_FOUND = 105,
+    K_FENCED_MEMBER_EPOCH = 110,
+    K_UNRELEASED_INSTANCE_ID = 111,
+    K_UNSUPPORTED_ASSIGNOR = 112,
+    K_STALE_MEMBER_EPOCH = 113,
+    K_INVALID_REGULAR_EXPRESSION = 128,
 };
 
 /* A listener. */
@@ -118,9 +126,12 @@ struct kafka {
     int16_t replication_max;
     int64_t initial_rebalance_ms;
     size_t group_max_members;
+    int64_t consumer_session_ms;
+    int32_t consumer_heartbeat_ms;
     int64_t offsets_retention_ms;
-    struct loop *home; // groups and their timer belong to it
-    struct coord *coord;
+    struct loop *home;           // groups and their timer belong to it
+    struct coord *coord;         // of classic groups
+    struct consumers *consumers; // of those of KIP-848
     struct timer *group_timer, *sweep_timer;
     int64_t group_due_ms;       // what the timer is set to
     bool groups_closed;         // on the home loop
@@ -265,6 +276,17 @@ void kafka_groups_stop(struct kafka *k);  // answers all who wait; waits until r
 bool kafka_group_is_known(struct kafka *k, struct str group);
 /* fn(q) on the loop that groups belong to. */
 void kafka_go_home(struct kafka_req *q, void (*fn)(void *q));
+void kafka_groups_arm(struct kafka *k); // on the home loop, after what may have changed when something is due
+void kafka_random_id(struct kafka *k, char *out); // COORD_MEMBER_ID bytes: a UUID
+
+/* ---- consumerapi.c ---- */
+
+void kafka_consumers_start(struct kafka *k); // loads what was stored
+void kafka_consumers_tidy(struct kafka *k);
+/* As coord_may_commit() and coord_reads(), of a group of either kind. */
+int16_t kafka_may_commit(struct kafka *k, const struct coord_commit *m, bool knows_epochs);
+bool kafka_group_reads(struct kafka *k, struct str group, struct str topic, struct coord_reads *out);
+
 /* ---- txns.c ---- */
 
 #define TXN_TOPIC "__transaction_state"

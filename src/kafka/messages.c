@@ -31,3 +31,4 @@
                                          .size = sizeof(struct k_##T)};
 K_STRUCTS(TABLE)
 K_TXN_STRUCTS(TABLE)
+K_GROUP_STRUCTS(TABLE)

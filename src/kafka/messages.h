@@ -1,5 +1,5 @@
 /*
- * messages: one struct and one table a Kafka message, made from messages.def, admin.def and security.def.
+ * messages: one struct and one table a Kafka message, made from messages.def and its neighbours.
  *
  * struct k_produce_req is what came, k_produce_req_msg tells wire how it is written. A list `topics` is a pointer and its
  * count `topics_n` (-1: null). Numbers and strings have the meaning of Kafka's field of (nearly) the same name.
@@ -8,6 +8,7 @@
 
 #include "kafka/admin.def"
 #include "kafka/messages.def"
+#include "kafka/messages_group.def"
 #include "kafka/messages_txn.def"
 #include "kafka/security.def"
 #include "kafka/wire.h"
@@ -45,5 +46,6 @@
     extern const struct wire_msg k_##T##_msg;
 K_STRUCTS(K_STRUCT)
 K_TXN_STRUCTS(K_STRUCT)
+K_GROUP_STRUCTS(K_STRUCT)
 #undef K_FIELD
 #undef K_STRUCT

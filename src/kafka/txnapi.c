@@ -235,7 +235,7 @@ static int16_t may_commit(struct kafka_req *q, const struct k_txn_commit_req *re
                                   .group_known = kafka_group_is_known(q->k, req->group),
                                   .no_group = K_ILLEGAL_GENERATION};
 
-    int16_t error = req->group.n == 0 ? (int16_t)K_INVALID_GROUP_ID : coord_may_commit(q->k->coord, &member);
+    int16_t error = req->group.n == 0 ? (int16_t)K_INVALID_GROUP_ID : kafka_may_commit(q->k, &member, false);
 
     if (error != K_NONE)
         return error;
