@@ -1,0 +1,52 @@
+"""Groups whose assignments the broker makes (KIP-848), with clients that speak the protocol: @platformatic/kafka and librdkafka's
+own tests told to use it."""
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from kafka_help import broker_project
+
+sys.path.insert(0, str(ROOT / "tests/librdkafka"))
+import suite as rdkafka  # noqa: E402
+
+# Those of the suite that are about groups and are not skipped by it for this protocol.
+TESTS = ["0018_cgrp_term", "0030_offset_commit", "0045_subscribe_update", "0045_resubscribe_with_regex", "0050_subscribe_adds",
+         "0056_balanced_group_mt", "0102_static_group_rebalance", "0113_cooperative_rebalance", "0118_commit_rebalance",
+         "0122_buffer_cleaning_after_rebalance", "0130_store_offsets", "0137_barrier_batch_consume"]
+
+
+@pytest.fixture(scope="module")
+def suite(module_project):
+    subprocess.run([ROOT / "tests/librdkafka/build"], check=True, timeout=1200)
+    one = broker_project(module_project, replication_max=3).start()
+    broker = rdkafka.Broker(one.address("kafka"), environment={"TEST_CONSUMER_GROUP_PROTOCOL": "consumer"})
+    run = rdkafka.Suite(TESTS, {"default": broker})
+    yield run
+    run.finish()
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_librdkafka(suite, name):
+    result = suite.result(name)
+    assert result.state == "PASSED", f"{name}: {result.state} {result.why}, see {result.log}"
+
+
+def test_members_outlive_the_broker(project):
+    """Two members read, the broker is killed and comes back: they go on with what they had, and every record is read once."""
+    one = broker_project(project).start()
+    program = subprocess.run([ROOT / "tests/e2e/js/node-of-today"], check=True, capture_output=True, text=True, timeout=600).stdout.strip()
+    with subprocess.Popen([program, ROOT / "tests/e2e/js/consumer_group.mjs", one.address("kafka")], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True, cwd=ROOT) as script:
+        try:
+            assert script.stdout.readline() == "KILL\n"
+            one.kill()
+            one.start()
+            print("go", file=script.stdin, flush=True)
+            told = json.loads(script.stdout.readline())
+        finally:
+            script.kill()
+    assert told["before"]["read"] == 20 and told["after"]["read"] == told["after"]["different"] == 40
+    assert told["before"]["owned"] == told["after"]["owned"]
+    assert sorted(p for member in told["after"]["owned"] for p in member) == [0, 1, 2, 3]
