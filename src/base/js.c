@@ -90,7 +90,9 @@ static bool escape(struct scan *s)
     if (s->at == s->end)
         return fault(s, "the text ends within a string");
     if (*s->at != 'u') {
-        if (!memchr("\"\\/bfnrt", *s->at, 8))
+        static const char letters[8] = {'"', '\\', '/', 'b', 'f', 'n', 'r', 't'};
+
+        if (!memchr(letters, *s->at, sizeof letters))
             return fault(s, "there is no such escape");
         s->at++;
         return true;
