@@ -86,11 +86,6 @@ class Pair:
         self.client, self.server = client, server
         self.to_client, self.to_server = bytearray(), bytearray()
 
-    def close(self):
-        for s in (self.client, self.server):
-            with contextlib.suppress(OSError):
-                s.close()
-
 
 class Forwarder(threading.Thread):
     """127.0.0.1:port to 127.0.0.2:port, on a thread of its own."""
@@ -100,6 +95,7 @@ class Forwarder(threading.Thread):
     def __init__(self, port):
         super().__init__(daemon=True)
         self.port, self.pairs, self.muted, self.ended, self.cuts = port, {}, False, False, 0
+        self.holding, self.late, self.delivered = False, [], []
         self.wish, self.done = None, threading.Event()
         self.listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.listener.setblocking(False)
@@ -122,6 +118,39 @@ class Forwarder(threading.Thread):
         """Ends every connection, with what was on the way."""
         self.ask(self.cut_all)
 
+    def hold(self):
+        """From now on requests do not arrive; deliver() lets them, though their clients are gone and may have asked again elsewhere."""
+        self.holding = True
+
+    def leave(self):
+        """Ends the clients' side of every connection, and keeps what they had sent."""
+        self.ask(self.leave_all)
+
+    def deliver(self):
+        self.ask(self.deliver_all)
+
+    def leave_all(self):
+        for pair in set(self.pairs.values()):
+            if pair.to_server:
+                self.late.append((pair.server, bytes(pair.to_server)))
+                self.drop(pair, keep=pair.server)
+            else:
+                self.drop(pair)
+        self.holding = False
+
+    def deliver_all(self):
+        """What the server answers to these is nobody's; it is closed at the next time."""
+        for s in self.delivered:
+            s.close()
+        self.delivered = []
+        for s, data in self.late:
+            s.setblocking(True)
+            s.settimeout(0.2)
+            with contextlib.suppress(OSError):
+                s.sendall(data)
+            self.delivered.append(s)
+        self.late = []
+
     def end(self):
         self.ended = True
         self.ask(self.cut_all)
@@ -132,14 +161,19 @@ class Forwarder(threading.Thread):
         for pair in set(self.pairs.values()):
             self.drop(pair)
         self.cuts += 1
-        self.muted = False
+        self.muted = self.holding = False
 
-    def drop(self, pair):
+    def forget(self, s):
+        with contextlib.suppress(KeyError, ValueError):
+            self.poll.unregister(s)
+        self.pairs.pop(s, None)
+
+    def drop(self, pair, keep=None):
         for s in (pair.client, pair.server):
-            with contextlib.suppress(KeyError, ValueError):
-                self.poll.unregister(s)
-            self.pairs.pop(s, None)
-        pair.close()
+            self.forget(s)
+            if s is not keep:
+                with contextlib.suppress(OSError):
+                    s.close()
 
     def accept(self):
         client, _ = self.listener.accept()
@@ -168,7 +202,8 @@ class Forwarder(threading.Thread):
                     raise ConnectionError
                 if not (self.muted and s is pair.server):
                     waits += data
-                    self.push(other, waits)
+                    if not (self.holding and s is pair.client):
+                        self.push(other, waits)
             if events & selectors.EVENT_WRITE:
                 self.push(s, mine)
             self.interest(pair)
@@ -185,7 +220,7 @@ class Forwarder(threading.Thread):
 
     def interest(self, pair):
         for s, mine, others in ((pair.client, pair.to_client, pair.to_server), (pair.server, pair.to_server, pair.to_client)):
-            wanted = (selectors.EVENT_WRITE if mine else 0) | (selectors.EVENT_READ if len(others) < self.WAIT_BYTES else 0)
+            wanted = (selectors.EVENT_WRITE if mine and not (self.holding and s is pair.server) else 0) | (selectors.EVENT_READ if len(others) < self.WAIT_BYTES else 0)
             if self.poll.get_key(s).events != wanted and wanted:
                 self.poll.modify(s, wanted)
 
