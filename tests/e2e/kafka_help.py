@@ -11,9 +11,10 @@ from conftest import merged, ROOT
 SETTINGS = {"postgres": {"port": "off"}, "kafka": {"auto_create": "true", "partitions": 4}}
 
 
-def broker_project(project, **kafka):
-    """A project without a source database, connectors and migrations: what is tested here is the Kafka door."""
-    one = project("storefront", merged(SETTINGS, {"kafka": kafka}))
+def broker_project(project, others=None, **kafka):
+    """A project without a source database, connectors and migrations: what is tested here is the Kafka door.  `others`: settings
+    of other roles."""
+    one = project("storefront", merged(merged(SETTINGS, others or {}), {"kafka": kafka}))
     for folder in ("connectors", "migrations"):
         shutil.rmtree(one.folder / folder, ignore_errors=True)
     return one

@@ -18,6 +18,7 @@ import suite as rdkafka  # noqa: E402
 
 ALLOWED = rdkafka.listed("tests.allow")
 LOG_LINES = 80
+ALONE = {role: {"port": "off"} for role in ("registry", "connect", "s3", "ingest")}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def built():
 
 def tls_broker(project, stack):
     port = free_port()
-    one = broker_project(project, tls_port=port)
+    one = broker_project(project, ALONE, tls_port=port)
     tls, conf, environment = certs.make(one.folder)
     settings = yaml.safe_load((one.folder / "tarn.yaml").read_text())
     (one.folder / "tarn.yaml").write_text(yaml.safe_dump(settings | {"tls": tls}))
@@ -37,7 +38,7 @@ def tls_broker(project, stack):
 
 
 def sasl_broker(project):
-    one = broker_project(project, replication_max=3, acls="open")
+    one = broker_project(project, ALONE, replication_max=3, acls="open")
     settings = yaml.safe_load((one.folder / "tarn.yaml").read_text())
     (one.folder / "tarn.yaml").write_text(yaml.safe_dump(settings | {"users": {"tester": {"password": "tester-secret"}}}))
     return rdkafka.Broker(one.start().address("kafka"), {"security.protocol": "sasl_plaintext", "sasl.mechanism": "SCRAM-SHA-256",
@@ -46,9 +47,9 @@ def sasl_broker(project):
 
 @pytest.fixture(scope="module")
 def suite(request, built, module_project):
-    brokers = {"default": broker_project(module_project, replication_max=3),
-               "noautocreate": broker_project(module_project, replication_max=3, auto_create="false"),
-               "acls": broker_project(module_project, replication_max=3, acls="open")}
+    brokers = {"default": broker_project(module_project, ALONE, replication_max=3),
+               "noautocreate": broker_project(module_project, ALONE, replication_max=3, auto_create="false"),
+               "acls": broker_project(module_project, ALONE, replication_max=3, acls="open")}
     found = {kind: rdkafka.Broker(one.start().address("kafka")) for kind, one in brokers.items()}
     wanted = {item.callspec.params["name"] for item in request.session.items if item.module is request.module and hasattr(item, "callspec")}
     with contextlib.ExitStack() as stack:

@@ -31,7 +31,8 @@ NOT_QUICK = {"0082"}      # those that quick mode leaves out
 KAFKA = collections.defaultdict(lambda: "4.0.0", {"0092": "3.9.0"})  # which Kafka they take tarn for; 4 has no message format 1
 
 # Tests that want a broker of their own kind; the others get `default`, or `noautocreate` where the suite's scenario says so.
-KIND = {"0081": "acls", "0097": "tls", "0109": "acls", "0115": "acls", "0119": "acls", "0135": "sasl",
+# 0077 gives compaction 20 s, and `default` may have thousands of files to sync before it.
+KIND = {"0077": "acls", "0081": "acls", "0097": "tls", "0109": "acls", "0115": "acls", "0119": "acls", "0135": "sasl",
         "0081/do_test_DescribeCluster": "sasl", "0081/do_test_DescribeConsumerGroups_with_authorized_ops": "sasl",
         "0081/do_test_DescribeTopics": "sasl", "0081/do_test_UserScramCredentials": "sasl"}
 
