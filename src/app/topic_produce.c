@@ -268,7 +268,7 @@ bool topic_produce(struct topic_run *t, struct err *e)
     bool ok;
 
     t->delivered = delivered;
-    t->delivered_arg = &p;
+    t->delivered_arg = &p; // cppcheck-suppress autoVariables ; nothing is delivered once this has returned
     if (!read_words(&p, &subject, &schema, e) || !topic_connect(t, RD_KAFKA_PRODUCER, properties, e) ||
         !check_partition(&p, e) ||
         ((subject || schema > 0) && !topic_encoder_new(t, schema, subject, &p.encoder, e)))

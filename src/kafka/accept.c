@@ -115,11 +115,12 @@ static int16_t open_batch(struct opening *o, const struct batch_header *h, struc
     o->base_offset = h->base_offset;
     if (codec_of(o->set, codec) != codec) {
         begin_anew(&w, o->set, h);
-        o->writer = &w;
+        o->writer = &w; // cppcheck-suppress autoVariables ; taken away below
     }
     error = each_record(o, bytes);
     if (error == K_NONE && o->writer)
         error = end_anew(o, &w);
+    o->writer = NULL;
     batch_fini(&w);
     arena_fini(&o->arena);
     return error;

@@ -102,7 +102,7 @@ static int16_t fill_records(struct fetch *f, struct str topic, const struct k_fe
                             struct k_fetch_res_partition *out)
 {
     int64_t most = f->req->max_bytes < BYTES_MOST ? f->req->max_bytes : BYTES_MOST, left = most - f->bytes;
-    struct log_piece piece;
+    struct log_piece piece = {0};
     struct err e = {0};
     size_t max;
 

@@ -220,7 +220,7 @@ static bool take_flag(const struct log_setting *row, struct str text, struct log
 
 static bool take_ratio(const struct log_setting *row, struct str text, struct log_settings *s, struct err *e)
 {
-    char z[32], *end = z;
+    char z[32] = "", *end = z;
     double n = -1;
 
     if (text.n > 0 && text.n < sizeof z) {

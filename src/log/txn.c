@@ -248,10 +248,11 @@ static size_t look_at(struct search *s, struct arena *a, struct look **out)
 
         if ((i + 1 < p->seg_n && p->segs[i + 1]->base <= s->from) || g->aborts_saved + g->aborts_n == 0)
             continue;
-        (*out)[n++] = (struct look){.seg = seg_ref(g),
-                                    .saved = g->aborts_saved,
-                                    .more = arena_copy(a, g->aborts, g->aborts_n * sizeof *g->aborts),
-                                    .n = g->aborts_n};
+        (*out)[n] = (struct look){.seg = seg_ref(g),
+                                  .saved = g->aborts_saved,
+                                  .more = arena_copy(a, g->aborts, g->aborts_n * sizeof *g->aborts),
+                                  .n = g->aborts_n};
+        n++;
     }
     mutex_unlock(&p->lock);
     return n;

@@ -212,7 +212,7 @@ static const json_t *named_branch(const struct avro *branch, const json_t *j)
 static bool put_union(struct from *f, const struct avro *s, const json_t *j)
 {
     size_t before = f->out->n;
-    struct err first = {0}, ignored;
+    struct err first = {0}, ignored = {0};
     struct err *told = f->e;
 
     for (int named = 1; named >= 0; named--) {
