@@ -39,6 +39,7 @@ static struct kafka *kafka_new(const struct kafka_options *o)
         o->consumer_heartbeat_ms > 0 ? o->consumer_heartbeat_ms : CONSUMERS_HEARTBEAT_MS;
     k->offsets_retention_ms = o->offsets_retention_ms > 0 ? o->offsets_retention_ms : OFFSETS_RETENTION_MS;
     k->home = net_loop(o->net, 0);
+    kafka_desk_init(k);
     mutex_init(&k->lock);
     cond_init(&k->idle);
     return k;

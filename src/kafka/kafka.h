@@ -87,3 +87,7 @@ void kafka_told(const struct kafka *k, const char **host, int *port); // the sam
 /* May a user do this, by the ACLs? Types and operations have Kafka's numbers (acl.h). Without users everybody may do everything. */
 bool kafka_allows(struct kafka *k, struct str user, struct str host, int type, struct str name,
                   int operation);
+
+/* Groups for consumers of this process; lives as long as k. It is used, and answers, on loop 0 of the net. */
+struct group_desk;
+const struct group_desk *kafka_desk(struct kafka *k);

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "group/member.h"
 #include "kafka/kafka.h"
 #include "kafka/messages.h"
 #include "log/log.h"
@@ -138,6 +139,7 @@ struct kafka {
     struct kafka_turns changes; // of users and ACLs: each writes a file
     struct kafka_turns logins;  // passwords computed on: a stranger can ask for that
     struct kafka_txns *txns;    // transactions, on the home loop too
+    struct group_desk desk;     // groups for consumers of this process
 
     struct mutex lock; // over the rest
     struct cond idle;
@@ -198,6 +200,8 @@ struct kafka_req {
     const char *proven; // who the client is, once it has proven it in this request
     bool finished;      // done() was called
     void (*done)(struct kafka_req *q); // the owner's, on the loop
+    /* Of a request that this process makes: takes the answer, on the thread that gives it, and ends the request (inside.c). */
+    void (*inside)(struct kafka_req *q, const void *res);
     void *owner;
     struct kafka_req *next; // of the owner's queue
 
@@ -287,6 +291,9 @@ void kafka_consumers_tidy(struct kafka *k);
 int16_t kafka_may_commit(struct kafka *k, const struct coord_commit *m, bool knows_epochs);
 bool kafka_group_reads(struct kafka *k, struct str group, struct str topic, struct coord_reads *out);
 
+/* ---- inside.c ---- */
+
+void kafka_desk_init(struct kafka *k);
 /* ---- txns.c ---- */
 
 #define TXN_TOPIC "__transaction_state"

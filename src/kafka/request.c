@@ -157,6 +157,10 @@ void kafka_reply(struct kafka_req *q, const void *res)
 {
     struct buf *b = &q->out.buf;
 
+    if (q->inside) {
+        q->inside(q, res);
+        return;
+    }
     if (q->raw) {
         const struct k_sasl_authenticate_res *token = res;
         buf_i32(b, (int32_t)token->token.n);
