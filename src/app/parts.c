@@ -430,8 +430,10 @@ static bool start_ingest(struct app *app, struct err *e)
         .replication_max = (int32_t)app->s.kafka_replication_max,
     };
 
-    if (app->kafka)
+    if (app->kafka) {
         kafka_told(app->kafka, &o.kafka_host, &o.kafka_port);
+        o.desk = kafka_desk(app->kafka);
+    }
     if (!ingest_start(&o, &app->ingest, e))
         return false;
     role_up(app, ROLE_ingest, ingest_port(app->ingest));

@@ -87,6 +87,7 @@ static void later(struct group_member *m)
 {
     m->state = LATER;
     m->due_ms = m->io.now_ms(m->io.arg) + LATER_MS;
+    m->io.due(m->io.arg);
 }
 
 /* After an answer that was no success. */
@@ -244,6 +245,7 @@ static void on_synced(void *arg, int16_t error, struct str assignment)
     m->holds = true;
     m->due_ms = m->io.now_ms(m->io.arg) + HEARTBEAT_MS;
     m->io.assigned(m->io.arg, parts, n);
+    m->io.due(m->io.arg);
     arena_fini(&a);
     if (m->state == STABLE && m->changed)
         go_back(m, GROUP_REBALANCING);

@@ -59,7 +59,7 @@ typedef void group_joined_fn(void *arg,
 typedef void group_synced_fn(void *arg, int16_t error, struct str assignment);
 typedef void group_answer_fn(void *arg, int16_t error);
 
-/* The coordinator. Nothing is borrowed after a call; each is answered once, perhaps inside it. */
+/* The coordinator. Nothing is borrowed after a call; each is answered once, after it has returned. */
 struct group_desk {
     void *arg;
     void (*join)(void *desk, const struct group_join *j, group_joined_fn *done, void *arg);
@@ -82,6 +82,7 @@ struct group_member_io {
     void (*revoked)(void *arg, bool known);
     void (*assigned)(void *arg, const struct group_part *parts, size_t count); // borrowed during the call
     void (*failed)(void *arg, int16_t error);
+    void (*due)(void *arg); // group_member_next_ms() has changed by itself, not within a call of the owner
 };
 
 struct group_member_options {

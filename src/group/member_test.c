@@ -16,7 +16,7 @@ static struct {
     int64_t now_ms;
     int32_t partitions;
     size_t holds, revoked, known;
-    int failed, out;
+    int failed, out, told;
 } d;
 
 static void asked(const char *what, const struct group_who *w, void *arg)
@@ -104,6 +104,12 @@ static void failed(void *arg, int16_t error)
     d.failed = error;
 }
 
+static void due(void *arg)
+{
+    (void)arg;
+    d.told++;
+}
+
 static void out(void *arg, int16_t error)
 {
     (void)arg;
@@ -115,7 +121,7 @@ static struct group_member *begin(void)
 {
     struct group_member_options o = {
         .desk = &desk,
-        .io = {NULL, now_ms, partitions, revoked, assigned, failed},
+        .io = {NULL, now_ms, partitions, revoked, assigned, failed, due},
         .group = STR("g"),
         .client_id = STR("c"),
         .client_host = STR("127.0.0.1"),
@@ -182,7 +188,7 @@ TEST(it_joins_and_is_given_partitions)
     answer_join(0, 5, "m1", true);
     OK(strcmp(d.last, "sync m1 5") == 0 && d.given == 1);
     answer_sync(0);
-    OK(d.holds == 1 && group_member_next_ms(m) == 1000);
+    OK(d.holds == 1 && group_member_next_ms(m) == 1000 && d.told == 1);
     end(m);
     OK(d.out == 1 && d.revoked == 1 && d.known == 1);
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct auth;
+struct group_desk;
 struct ingest;
 struct log;
 struct net;
@@ -59,11 +60,11 @@ struct ingest_options { // all but net, os and log may be NULL or 0
     int32_t partitions, replication_max; // of such a topic; what one that is created may ask for
     const char *kafka_host;              // what Kafka's clients are told
     int kafka_port;
+    const struct group_desk *desk; // of the groups' coordinator, on loop 0 of the net
 };
 
 bool ingest_start(const struct ingest_options *o, struct ingest **out, struct err *e) MUST_CHECK;
 int ingest_port(const struct ingest *i);
-void ingest_stop(
-    struct ingest *i); // stops live traffic; call before net_stop; free with ingest_free after it
+void ingest_stop(struct ingest *i); // stops live traffic and ends consumers; call before net_shut
 /* After net_shut() and before the log is closed: waits for what is on its way to the disk. NULL does nothing. */
 void ingest_free(struct ingest *i);

@@ -1,4 +1,4 @@
-#include "ingest/proxy_int.h"
+#include "ingest/consumers.h"
 
 #include "auth/auth.h"
 #include "base/limits.h"
@@ -18,7 +18,7 @@ struct buf trip_buf(void)
     return buf_make(SIZE_MAX / 4); // bounded by what the log holds
 }
 
-static bool trip_accepts(struct trip *c, const char *type)
+bool trip_accepts(struct trip *c, const char *type)
 {
     struct str accept = http_header(c->q, "Accept"), one;
 
@@ -222,7 +222,7 @@ bool proxy_is_internal(struct str topic)
 /* ---- who asks ---- */
 
 /* "127.0.0.1:4711" and "[::1]:4711" without the port. */
-static struct str client_host(const struct trip *c)
+struct str trip_host(const struct trip *c)
 {
     const char *port = strrchr(c->q->peer, ':');
     struct str host = str_from(c->q->peer, port ? (size_t)(port - c->q->peer) : strlen(c->q->peer));
@@ -232,7 +232,7 @@ static struct str client_host(const struct trip *c)
 
 bool trip_may(struct trip *c, int thing, struct str name, int operation)
 {
-    struct ingest_question ask = {.user = c->user, .host = client_host(c), .name = name};
+    struct ingest_question ask = {.user = c->user, .host = trip_host(c), .name = name};
 
     ask.thing = thing;
     ask.operation = operation;
@@ -297,8 +297,11 @@ enum { SEGMENTS_MAX = 8 };
     {                                                                                             \
         {.method = verb, .path = where, .sentence = text, .type = kind, .example = body}, handler \
     }
-#define CLUSTER "/v3/clusters/{cluster}"
-#define TOPIC   CLUSTER "/topics/{topic}"
+#define INSTANCE "/consumers/{group}/instances/{instance}"
+#define PARTS    "{\"partitions\":[{\"topic\":\"orders\",\"partition\":0}]}"
+#define OFFSETS  "{\"offsets\":[{\"topic\":\"orders\",\"partition\":0,\"offset\":0}]}"
+#define CLUSTER  "/v3/clusters/{cluster}"
+#define TOPIC    CLUSTER "/topics/{topic}"
 
 static const struct route {
     struct openapi_op op;
@@ -318,6 +321,32 @@ static const struct route {
              "Append records to one partition"),
     ROW_V2("GET", "/topics/{topic}/partitions/{partition}/offsets", proxy_offsets,
            "First offset of a partition, and the next one to be given"),
+    ROW_BODY("POST", "/consumers/{group}", proxy_consumer_create, V2_TYPE,
+             "{\"name\":\"one\",\"format\":\"json\",\"auto.offset.reset\":\"earliest\"}",
+             "Make a consumer instance; it goes after five minutes without a request"),
+    ROW("DELETE", INSTANCE, proxy_consumer_delete, "End a consumer instance"),
+    ROW_BODY("POST", INSTANCE "/subscription", proxy_subscribe, V2_TYPE, "{\"topics\":[\"orders\"]}",
+             "Read topics as a member of the group"),
+    ROW_V2("GET", INSTANCE "/subscription", proxy_subscription, "Topics it reads"),
+    ROW("DELETE", INSTANCE "/subscription", proxy_unsubscribe, "Leave the group"),
+    ROW_BODY("POST", INSTANCE "/assignments", proxy_assign, V2_TYPE, PARTS,
+             "Read partitions beside the group"),
+    ROW_V2("GET", INSTANCE "/assignments", proxy_assignment, "Partitions it reads"),
+    {{.method = "GET",
+      .path = INSTANCE "/records",
+      .sentence = "The next records; waits when there are none",
+      .query = {{"timeout", "integer", "1000", "most milliseconds to wait, up to 30000"},
+                {"max_bytes", "integer", "1048576", "of keys and values"}},
+      .answer = "application/vnd.kafka.json.v2+json"},
+     proxy_records},
+    ROW_BODY("POST", INSTANCE "/offsets", proxy_commit, V2_TYPE, OFFSETS,
+             "Commit that these offsets were read; without a body all that was"),
+    ROW_V2("GET", INSTANCE "/offsets", proxy_committed, "What is committed, for the partitions in the body"),
+    ROW_BODY("POST", INSTANCE "/positions", proxy_seek, V2_TYPE, OFFSETS,
+             "Read from these offsets, or from timestamps"),
+    ROW_BODY("POST", INSTANCE "/positions/beginning", proxy_seek_beginning, V2_TYPE, PARTS,
+             "Read from the beginning"),
+    ROW_BODY("POST", INSTANCE "/positions/end", proxy_seek_end, V2_TYPE, PARTS, "Read from the end"),
     ROW("GET", "/v3/clusters", v3_clusters, "The cluster"),
     ROW("GET", CLUSTER, v3_cluster, "The cluster by its id"),
     ROW("GET", CLUSTER "/brokers", v3_brokers, "Its brokers"),
@@ -424,6 +453,8 @@ struct proxy *proxy_new(const struct ingest_options *o)
     p->users = o->users;
     p->may = o->may;
     p->may_arg = o->may_arg;
+    p->desk = o->desk;
+    p->home = net_loop(o->net, 0);
     p->auto_create = o->auto_create;
     p->partitions = o->partitions > 0 ? o->partitions : 1;
     p->replication_max = o->replication_max > 0 ? o->replication_max : 1;
@@ -434,14 +465,17 @@ struct proxy *proxy_new(const struct ingest_options *o)
     return p;
 }
 
+void proxy_stop(struct proxy *p)
+{
+    consumers_stop(p);
+}
+
 void proxy_free(struct proxy *p)
 {
     if (!p)
         return;
-    mutex_lock(&p->lock);
-    while (p->waiting > 0)
-        cond_wait(&p->idle, &p->lock);
-    mutex_unlock(&p->lock);
+    proxy_stop(p);
+    consumers_free(p);
     cond_fini(&p->idle);
     mutex_fini(&p->lock);
     mem_free(p);

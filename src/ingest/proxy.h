@@ -3,6 +3,7 @@
  *
  *     GET  /topics  /topics/T  /topics/T/partitions[/P[/offsets]]  /brokers
  *     POST /topics/T  /topics/T/partitions/P        records as JSON, base64 or Avro; their offsets in the answer
+ *     POST /consumers/G ...                          consumers that live between requests (consumers.h)
  *     GET  /v3/clusters/C/topics ...                 v3: clusters, brokers, topics, partitions, records
  *
  * Paths, bodies, content types and error codes are those of kafka-rest 7 and 8 (docs.confluent.io, "REST Proxy API Reference"). An
@@ -13,6 +14,7 @@
  *     values.c         keys and values in each format
  *     records.c        placing records and appending them
  *     produce.c        requests of v2                      stream.c     of v3
+ *     consumers.h      consumers.c, positions.c, reads.c
  *
  * When the project has users a request needs HTTP's Basic authentication with the name and password of one.
  *
@@ -27,6 +29,7 @@
 struct proxy;
 
 struct proxy *proxy_new(const struct ingest_options *o);
+void proxy_stop(struct proxy *p); // ends all consumers; before net_shut()
 /* After net_shut(); waits for requests whose records are still on their way to the disk. NULL does nothing. */
 void proxy_free(struct proxy *p);
 

@@ -13,6 +13,9 @@
 
 struct auth;
 struct avro;
+struct consumer;
+struct group_desk;
+struct group_part;
 struct offsets;
 struct schema_store;
 
@@ -31,9 +34,17 @@ struct proxy {
     int kafka_port;
     _Atomic uint32_t turn; // requests whose records have no key take partitions in turn
 
+    const struct group_desk *desk; // NULL: there is no coordinator
+    struct loop *home;             // the coordinator's
+    struct timer *timer;           // of the consumers; the loop's
+
     struct mutex lock; // over the rest
+    struct consumer *consumers;
+    size_t consumer_count;
+    bool stopping; // no consumer is made any more
     struct cond idle;
-    size_t waiting; // calls between trip_wait() and the end of what trip_go_on() began
+    size_t
+        waiting; // what is under way on the loop, and trips between trip_wait() and the end of what trip_go_on() began
 };
 
 enum { TRIP_NAMES = 4 };
@@ -86,6 +97,7 @@ struct buf trip_buf(void);
 void trip_wait(struct trip *c);
 void trip_go_on(struct trip *c, trip_fn *fn);
 /* May who asks do this? trip_allow() answers when not. */
+struct str trip_host(const struct trip *c); // the client's numeric address
 bool trip_may(struct trip *c, int thing, struct str name, int operation);
 bool trip_allow(struct trip *c, int thing, struct str name, int operation);
 /* The body's JSON object. False: has answered. */
@@ -99,6 +111,14 @@ bool trip_topic_to_write(struct trip *c, struct log_topic *out);
 bool proxy_is_internal(struct str topic);
 /* "http://host:port" as the client knows us. */
 const char *trip_base(struct trip *c);
+
+/* Does the client take answers of this type (Accept)? */
+bool trip_accepts(struct trip *c, const char *type);
+
+/* ---- positions.c ---- */
+
+/* {"partitions":[{"topic":"t","partition":0}]}, in the trip's arena. False: has answered. */
+bool trip_parts(struct trip *c, struct group_part **parts, size_t *count);
 
 /* ---- values.c ---- */
 
@@ -124,6 +144,16 @@ int value_schema_by_version(struct trip *c, struct str subject, int64_t version,
 /* The bytes of a key or value; JSON's null, and what is not there, are null. 0 or a code with a sentence in e. */
 int value_encode(struct trip *c, enum format f, const struct value_schema *s, struct js data, struct str *out,
                  struct err *e);
+/*
+ * The way back, for a consumer: as JSON. Avro's schema is found by the id in front; `last` keeps the one that was found. False: the bytes
+ * are not what the format says.
+ */
+struct value_last {
+    int id;
+    struct value_schema schema;
+};
+bool value_show(struct trip *c, enum format f, struct str bytes, struct value_last *last, struct buf *out,
+                struct err *e) MUST_CHECK;
 bool value_base64(struct arena *a, struct str text, struct str *out);
 
 /* ---- records.c ---- */
@@ -148,5 +178,8 @@ void items_append(struct trip *c, const struct log_topic *t, struct item *items,
 
 trip_fn proxy_topics, proxy_topic, proxy_partitions, proxy_partition, proxy_offsets, proxy_brokers;
 trip_fn proxy_produce;
+trip_fn proxy_consumer_create, proxy_consumer_delete, proxy_subscribe, proxy_subscription, proxy_unsubscribe,
+    proxy_assign, proxy_assignment, proxy_records, proxy_commit, proxy_committed, proxy_seek,
+    proxy_seek_beginning, proxy_seek_end;
 trip_fn v3_clusters, v3_cluster, v3_brokers, v3_broker, v3_topics, v3_create, v3_topic, v3_delete, v3_configs,
     v3_partitions, v3_partition, v3_records;

@@ -228,7 +228,10 @@ int ingest_port(const struct ingest *i)
 
 void ingest_stop(struct ingest *i)
 {
-    if (i && i->seeder)
+    if (!i)
+        return;
+    proxy_stop(i->proxy);
+    if (i->seeder)
         (void)seeder_stop(i->seeder);
 }
 

@@ -192,3 +192,53 @@ int value_encode(struct trip *c, enum format f, const struct value_schema *s, st
         return CODE_BAD_REQUEST;
     }
 }
+
+/* ---- bytes to JSON ---- */
+
+static bool show_json(struct str bytes, struct buf *out, struct err *e)
+{
+    struct js v;
+
+    if (!js_whole(bytes, &v, e))
+        return false;
+    js_put(out, v);
+    return true;
+}
+
+static bool show_avro(struct trip *c, struct str bytes, struct value_last *last, struct buf *out,
+                      struct err *e)
+{
+    struct str data;
+    struct rd r;
+    int id;
+
+    if (!schema_wire_id(bytes, &id, &data))
+        return err_set(e, ERR_BAD_INPUT, "no schema's id stands in front");
+    if (!last->schema.avro || last->id != id) {
+        last->schema = (struct value_schema){0};
+        last->id = id;
+        if (value_schema_by_id(c, id, &last->schema, e) != 0)
+            return false;
+    }
+    r = rd_str(data);
+    if (!avro_to_tagged_json(last->schema.avro, &r, out, e))
+        return false;
+    return rd_left(&r) == 0 || err_set(e, ERR_BAD_INPUT, "bytes are left behind the Avro value");
+}
+
+bool value_show(struct trip *c, enum format f, struct str bytes, struct value_last *last, struct buf *out,
+                struct err *e)
+{
+    if (!bytes.p) {
+        buf_str(out, STR("null"));
+        return true;
+    }
+    if (f == FORMAT_JSON)
+        return show_json(bytes, out, e);
+    if (f == FORMAT_AVRO)
+        return show_avro(c, bytes, last, out, e);
+    buf_u8(out, '"');
+    buf_base64(out, bytes.p, bytes.n);
+    buf_u8(out, '"');
+    return true;
+}

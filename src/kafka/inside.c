@@ -16,6 +16,7 @@ enum {
     SYNC_GROUP_KEY = 14
 };
 
+/* What was asked for; and the answer, in the request's arena. */
 struct asked {
     union {
         group_joined_fn *joined;
@@ -24,7 +25,30 @@ struct asked {
     };
     void *arg;
     int16_t error;
+    struct group_joined join;
+    struct str assignment;
+    void (*tell)(const struct asked *asked);
 };
+
+/* The coordinator answers in the midst of its work and must not be asked again there: so whoever asked is told later. */
+static void tell(void *arg)
+{
+    struct kafka_req *q = arg;
+    const struct asked *asked = q->owner;
+
+    asked->tell(asked);
+    kafka_req_free(q);
+}
+
+static void tell_later(struct kafka_req *q)
+{
+    loop_post(q->loop, tell, q);
+}
+
+static void tell_answer(const struct asked *asked)
+{
+    asked->answer(asked->arg, asked->error);
+}
 
 static struct kafka_req *make(struct kafka *k, int16_t key, const struct group_who *w, void *arg)
 {
@@ -53,21 +77,28 @@ static void run(struct kafka_req *q, void (*inside)(struct kafka_req *q, const v
 
 /* ---- join and sync ---- */
 
+static void tell_joined(const struct asked *asked)
+{
+    asked->joined(asked->arg, &asked->join);
+}
+
 static void joined(struct kafka_req *q, const void *answer)
 {
     const struct k_join_group_res *res = answer;
-    const struct asked *asked = q->owner;
-    struct group_joined out = {.error = res->error,
-                               .generation = res->generation,
-                               .assignor = res->protocol,
-                               .leader = res->leader,
-                               .member_id = res->member_id};
+    struct asked *asked = q->owner;
+    struct group_joined *out = &asked->join;
 
-    out.peers = ARENA_ARRAY(&q->arena, struct group_peer, (size_t)res->members_n);
+    *out = (struct group_joined){.error = res->error,
+                                 .generation = res->generation,
+                                 .assignor = arena_str(&q->arena, res->protocol),
+                                 .leader = arena_str(&q->arena, res->leader),
+                                 .member_id = arena_str(&q->arena, res->member_id)};
+    out->peers = ARENA_ARRAY(&q->arena, struct group_peer, (size_t)res->members_n);
     for (int32_t i = 0; i < res->members_n; i++)
-        out.peers[out.peer_count++] = (struct group_peer){res->members[i].id, res->members[i].metadata};
-    asked->joined(asked->arg, &out);
-    kafka_req_free(q);
+        out->peers[out->peer_count++] = (struct group_peer){arena_str(&q->arena, res->members[i].id),
+                                                            arena_str(&q->arena, res->members[i].metadata)};
+    asked->tell = tell_joined;
+    tell_later(q);
 }
 
 static void join(void *desk, const struct group_join *j, group_joined_fn *done, void *arg)
@@ -90,13 +121,20 @@ static void join(void *desk, const struct group_join *j, group_joined_fn *done, 
     run(q, joined, in);
 }
 
+static void tell_synced(const struct asked *asked)
+{
+    asked->synced(asked->arg, asked->error, asked->assignment);
+}
+
 static void synced(struct kafka_req *q, const void *answer)
 {
     const struct k_sync_group_res *res = answer;
-    const struct asked *asked = q->owner;
+    struct asked *asked = q->owner;
 
-    asked->synced(asked->arg, res->error, res->assignment);
-    kafka_req_free(q);
+    asked->error = res->error;
+    asked->assignment = arena_str(&q->arena, res->assignment);
+    asked->tell = tell_synced;
+    tell_later(q);
 }
 
 static void sync_group(void *desk, const struct group_who *w, const struct group_peer *given, size_t count,
@@ -120,12 +158,18 @@ static void sync_group(void *desk, const struct group_who *w, const struct group
 
 /* ---- heartbeat and leave ---- */
 
+static void answered(struct kafka_req *q, int16_t error)
+{
+    struct asked *asked = q->owner;
+
+    asked->error = error;
+    asked->tell = tell_answer;
+    tell_later(q);
+}
+
 static void beaten(struct kafka_req *q, const void *answer)
 {
-    const struct asked *asked = q->owner;
-
-    asked->answer(asked->arg, ((const struct k_heartbeat_res *)answer)->error);
-    kafka_req_free(q);
+    answered(q, ((const struct k_heartbeat_res *)answer)->error);
 }
 
 static void heartbeat(void *desk, const struct group_who *w, group_answer_fn *done, void *arg)
@@ -142,10 +186,7 @@ static void heartbeat(void *desk, const struct group_who *w, group_answer_fn *do
 
 static void left(struct kafka_req *q, const void *answer)
 {
-    const struct asked *asked = q->owner;
-
-    asked->answer(asked->arg, ((const struct k_leave_group_res *)answer)->error);
-    kafka_req_free(q);
+    answered(q, ((const struct k_leave_group_res *)answer)->error);
 }
 
 static void leave(void *desk, const struct group_who *w, group_answer_fn *done, void *arg)
@@ -163,33 +204,16 @@ static void leave(void *desk, const struct group_who *w, group_answer_fn *done, 
 
 /* ---- commit ---- */
 
-/* Back on the loop. */
-static void tell_committed(struct kafka_req *q)
-{
-    const struct asked *asked = q->owner;
-
-    asked->answer(asked->arg, asked->error);
-    kafka_req_free(q);
-}
-
-static void on_home(void *arg)
-{
-    tell_committed(arg);
-}
-
 /* Perhaps on the committer's thread. */
 static void committed(struct kafka_req *q, const void *answer)
 {
     const struct k_offset_commit_res *res = answer;
-    struct asked *asked = q->owner;
+    int16_t error = K_NONE;
 
     for (int32_t i = 0; i < res->topics_n; i++)
-        for (int32_t j = 0; j < res->topics[i].partitions_n && asked->error == K_NONE; j++)
-            asked->error = res->topics[i].partitions[j].error;
-    if (loop_current() == q->loop)
-        tell_committed(q);
-    else
-        loop_post(q->loop, on_home, q);
+        for (int32_t j = 0; j < res->topics[i].partitions_n && error == K_NONE; j++)
+            error = res->topics[i].partitions[j].error;
+    answered(q, error);
 }
 
 static void commit(void *desk, const struct group_who *w, const struct offset_at *at, size_t count,

@@ -4,13 +4,15 @@ import io
 import json
 import os
 import subprocess
+import threading
+import time
 
 import avro.io
 import avro.schema
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from conftest import request
+from conftest import request, wait_for
 
 V2, JSON, BINARY, AVRO = (f"application/vnd.kafka{f}.v2+json" for f in ("", ".json", ".binary", ".avro"))
 ORDER = {"type": "record", "name": "Order", "fields": [
@@ -260,3 +262,216 @@ def test_users_must_say_who_they_are(project):
     assert ask("root", "secret-root", "POST", "/topics/t", records)[0] == 200
     assert ask("alice", "secret-alice", "POST", "/topics/t", records)[1]["error_code"] == 40301
     assert ask("alice", "secret-alice") == (200, []) and "t" in ask("root", "secret-root")[1]
+
+
+# ---- consumers ----
+
+class Instance:
+    def __init__(self, tarn, group, accept=JSON, **settings):
+        self.tarn, self.group, self.accept = tarn, group, accept
+        settings.setdefault("format", {JSON: "json", BINARY: "binary", AVRO: "avro"}[accept])
+        status, made = call(tarn, "POST", f"/consumers/{group}", settings)
+        assert status == 200, made
+        self.name, self.path = made["instance_id"], f"/consumers/{group}/instances/{made['instance_id']}"
+        assert made["base_uri"].endswith(self.path)
+
+    def ask(self, method, what, body=None, status=None):
+        got, answer = call(self.tarn, method, self.path + what, body)
+        assert got == (status or got), answer
+        return answer
+
+    def subscribe(self, *topics):
+        self.ask("POST", "/subscription", {"topics": list(topics)}, 204)
+        return self
+
+    def read(self, **query):
+        query = "&".join(f"{k}={v}" for k, v in query.items())
+        status, records = call(self.tarn, "GET", f"{self.path}/records?{query}", accept=self.accept)
+        assert status == 200, records
+        return records
+
+    def read_some(self, count, seconds=20):
+        out = []
+        wait_for(lambda: out.extend(self.read(timeout=500)) or len(out) >= count, f"{count} records, got {out}", seconds)
+        return out
+
+    def end(self):
+        self.ask("DELETE", "", status=204)
+
+
+def produce(tarn, topic, values, partition=None):
+    p = Producer({"bootstrap.servers": tarn.address("kafka")})
+    for v in values:
+        p.produce(topic, v, b"k", **({} if partition is None else {"partition": partition}))
+    assert p.flush(10) == 0
+
+
+def test_a_consumer_reads_what_kafka_wrote(rest):
+    make_topic(rest, "in", 2)
+    one = Instance(rest, "g", name="one", **{"auto.offset.reset": "earliest", "auto.commit.enable": "false"}).subscribe("in")
+    assert one.ask("GET", "/subscription") == {"topics": ["in"]}
+    produce(rest, "in", [b'{"n": 1}', b"[2]"], 0)
+    produce(rest, "in", [b"null"], 1)
+    # librdkafka's key is not JSON, so it cannot be shown: the error names the place, and nothing is lost
+    status, answer = call(rest, "GET", one.path + "/records?timeout=5000", accept=JSON)
+    while status == 200 and answer == []:
+        status, answer = call(rest, "GET", one.path + "/records?timeout=5000", accept=JSON)
+    assert (status, answer["error_code"]) == (500, 50002) and "is not JSON" in answer["message"]
+    one.end()
+    assert one.ask("GET", "/records")["error_code"] == 40403 and one.ask("DELETE", "")["error_code"] == 40403
+    two = Instance(rest, "g", BINARY, **{"auto.offset.reset": "earliest"}).subscribe("in")
+    got = two.read_some(3)
+    assert sorted((r["partition"], r["offset"], base64.b64decode(r["value"])) for r in got) == [
+        (0, 0, b'{"n": 1}'), (0, 1, b"[2]"), (1, 0, b"null")]
+    assert {(r["topic"], r["key"]) for r in got} == {("in", "aw==")}
+    assert two.ask("GET", "/assignments") == {"partitions": [{"topic": "in", "partition": 0}, {"topic": "in", "partition": 1}]}
+    two.end()
+
+
+def test_what_is_committed_is_the_groups(rest):
+    make_topic(rest, "t")
+    call(rest, "POST", "/topics/t", {"records": [{"value": n} for n in range(10)]}, JSON)
+    one = Instance(rest, "g", **{"auto.offset.reset": "earliest", "auto.commit.enable": "false"}).subscribe("t")
+    assert [r["value"] for r in one.read_some(10)] == list(range(10))
+    asked = {"partitions": [{"topic": "t", "partition": 0}]}
+    assert one.ask("GET", "/offsets", asked) == {"offsets": []}
+    assert one.ask("POST", "/offsets", {"offsets": [{"topic": "t", "partition": 0, "offset": 3}]}, 200) == []
+    assert one.ask("GET", "/offsets", asked) == {"offsets": [{"topic": "t", "partition": 0, "offset": 4, "metadata": ""}]}
+    kafka = Consumer({"bootstrap.servers": rest.address("kafka"), "group.id": "g"})
+    assert kafka.committed([TopicPartition("t", 0)], 10)[0].offset == 4
+    one.end()  # did not commit by itself
+    kafka.subscribe(["t"])
+    m = wait_for(lambda: kafka.poll(1), "a record")
+    assert m.offset() == 4
+    while m.offset() < 9:
+        m = wait_for(lambda: kafka.poll(1), "a record")
+    kafka.close()
+    two = Instance(rest, "g").subscribe("t")  # the position of the group is where Kafka's client left it
+    assert two.read(timeout=3000) == []
+    call(rest, "POST", "/topics/t", {"records": [{"value": "new"}]}, JSON)
+    assert [r["value"] for r in two.read_some(1)] == ["new"]
+    two.end()
+    kafka = Consumer({"bootstrap.servers": rest.address("kafka"), "group.id": "g"})
+    assert kafka.committed([TopicPartition("t", 0)], 10)[0].offset == 11  # it commits by itself when it goes
+    kafka.close()
+
+
+def test_a_group_has_members_of_both_kinds(rest):
+    make_topic(rest, "shared", 4)
+    one = Instance(rest, "both", BINARY, **{"auto.offset.reset": "earliest"}).subscribe("shared")
+    wait_for(lambda: len(one.ask("GET", "/assignments")["partitions"]) == 4, "all partitions")
+    kafka = Consumer({"bootstrap.servers": rest.address("kafka"), "group.id": "both", "auto.offset.reset": "earliest",
+                      "partition.assignment.strategy": "range"})
+    kafka.subscribe(["shared"])
+    got = []
+
+    def poll():
+        m = kafka.poll(0.1)
+        if m is not None and not m.error():
+            got.append(m)
+    wait_for(lambda: poll() or (len(kafka.assignment()) == 2 and len(one.ask("GET", "/assignments")["partitions"]) == 2),
+             "half of the partitions each")
+    mine = {p["partition"] for p in one.ask("GET", "/assignments")["partitions"]}
+    assert mine | {p.partition for p in kafka.assignment()} == {0, 1, 2, 3}
+    two = Instance(rest, "both", BINARY).subscribe("shared")
+    wait_for(lambda: poll() or len(two.ask("GET", "/assignments")["partitions"]) >= 1, "a third member's partitions")
+    assert "both" in rest.run("topic", "groups").stdout
+    kafka.close()
+    two.end()
+    wait_for(lambda: len(one.ask("GET", "/assignments")["partitions"]) == 4, "all partitions again")
+    for p in range(4):
+        produce(rest, "shared", [b"x"], p)
+    assert {r["partition"] for r in one.read_some(4)} == {0, 1, 2, 3}
+    one.end()
+
+
+def test_seeking_and_assigning_by_hand(rest):
+    make_topic(rest, "s", 2)
+    call(rest, "POST", "/topics/s/partitions/1", {"records": [{"value": n} for n in range(5)]}, JSON)
+    part = {"topic": "s", "partition": 1}
+    one = Instance(rest, "hand", **{"auto.offset.reset": "earliest"})
+    assert one.ask("GET", "/records")["error_code"] == 40903
+    assert one.ask("POST", "/assignments", {"partitions": [{"topic": "s", "partition": 2}]})["error_code"] == 40402
+    one.ask("POST", "/assignments", {"partitions": [part]}, 204)
+    assert one.ask("POST", "/subscription", {"topics": ["s"]})["error_code"] == 40903
+    assert [r["value"] for r in one.read()] == [0, 1, 2, 3, 4] and one.read(timeout=100) == []
+    one.ask("POST", "/positions", {"offsets": [{**part, "offset": 3}]}, 204)
+    assert [r["value"] for r in one.read()] == [3, 4]
+    one.ask("POST", "/positions/beginning", {"partitions": [part]}, 204)
+    assert [r["value"] for r in one.read(max_bytes=2)] == [0, 1] and [r["value"] for r in one.read(max_bytes=1)] == [2]
+    one.ask("POST", "/positions/end", {"partitions": [part]}, 204)
+    assert one.read(timeout=100) == []
+    one.ask("POST", "/positions", {"timestamps": [{**part, "timestamp": "2001-01-01T00:00:00Z"}]}, 204)
+    assert len(one.read()) == 5
+    other = {"partitions": [{"topic": "s", "partition": 0}]}
+    assert one.ask("POST", "/positions/end", other)["error_code"] == 40903
+    assert one.ask("POST", "/offsets", status=200) == []
+    assert one.ask("GET", "/offsets", {"partitions": [part]})["offsets"][0]["offset"] == 5
+    one.end()
+
+
+def test_a_read_waits_for_records(rest):
+    make_topic(rest, "w")
+    one = Instance(rest, "w", name="w", **{"auto.offset.reset": "earliest"}).subscribe("w")
+    began = time.monotonic()
+    assert one.read(timeout=700) == [] and 0.6 < time.monotonic() - began < 5
+    got = []
+    readers = [threading.Thread(target=lambda: got.append(one.read(timeout=20000))) for _ in range(3)]
+    for r in readers:
+        r.start()
+    for n in range(3):
+        call(rest, "POST", "/topics/w", {"records": [{"value": n}]}, JSON)
+        wait_for(lambda: sum(map(len, got)) == n + 1, "the record to be read, once")
+    for r in readers:
+        r.join(30)
+    assert sorted(r["value"] for records in got for r in records) == [0, 1, 2] and len(got) == 3
+    waiting = threading.Thread(target=lambda: got.append(call(rest, "GET", one.path + "/records?timeout=20000", accept=JSON)))
+    waiting.start()
+    wait_for(lambda: one.ask("GET", "/assignments")["partitions"], "the assignment")
+    one.end()
+    waiting.join(10)
+    assert got[-1][1]["error_code"] == 40403
+
+
+def test_avro_comes_back_as_it_went(rest):
+    records = [{"id": n, "note": {"string": "é"} if n % 2 else None, "sum": "\u0001\u00ff"} for n in range(4)]
+    status, made = call(rest, "POST", "/topics/a", {"value_schema": json.dumps(ORDER), "records": [{"value": r} for r in records]}, AVRO)
+    assert status == 200, made
+    one = Instance(rest, "a", AVRO, **{"auto.offset.reset": "earliest"}).subscribe("a")
+    got = one.read_some(4)
+    assert [r["value"] for r in got] == records and {r["key"] for r in got} == {None}
+    out = io.BytesIO()
+    avro.io.DatumWriter(avro.schema.parse(json.dumps(ORDER))).write({"id": 9, "note": "x", "sum": b"\xfe"}, avro.io.BinaryEncoder(out))
+    p = Producer({"bootstrap.servers": rest.address("kafka")})
+    p.produce("a", b"\0" + made["value_schema_id"].to_bytes(4, "big") + out.getvalue())
+    assert p.flush(10) == 0
+    assert [r["value"] for r in one.read_some(1)] == [{"id": 9, "note": {"string": "x"}, "sum": "\u00fe"}]
+    assert call(rest, "GET", one.path + "/records", accept=JSON)[1]["error_code"] == 40601
+    one.end()
+
+
+def test_instances_are_told_apart_and_checked(rest):
+    make_topic(rest, "t")
+
+    def create(**settings):
+        return call(rest, "POST", "/consumers/g", settings)[1].get("error_code")
+    assert create(name="a") is None and create(name="a") == 40902 and create(format="xml") == 422
+    assert create(format="protobuf") == 422 and create(**{"auto.offset.reset": "middle"}) == 42204
+    assert create(**{"fetch.min.bytes": -2}) == 40001 and create(nonsense=1) == 422
+    assert call(rest, "POST", "/consumers/g", b"", V2)[0] == 200
+    base = "/consumers/g/instances/a"
+    assert call(rest, "POST", base + "/subscription", {"topic_pattern": "t.*"})[1]["error_code"] == 42204
+    assert call(rest, "POST", base + "/subscription", {"topics": "t"})[1]["error_code"] == 422
+    assert call(rest, "POST", base + "/positions", {"offsets": [{"topic": "t", "partition": 0, "offset": 0}]})[1]["error_code"] == 40903
+    assert call(rest, "GET", "/consumers/other/instances/a/subscription")[1]["error_code"] == 40403
+    assert call(rest, "POST", base + "/subscription", {"topics": ["t", "later"]})[0] == 204
+    wait_for(lambda: call(rest, "GET", base + "/assignments")[1]["partitions"], "the partition of t")
+    make_topic(rest, "later", 2)  # the leader sees it come
+    wait_for(lambda: len(call(rest, "GET", base + "/assignments")[1]["partitions"]) == 3, "the partitions of later")
+    assert call(rest, "DELETE", base + "/subscription")[0] == 204
+    wait_for(lambda: call(rest, "GET", base + "/assignments")[1]["partitions"] == [], "nothing")
+    assert call(rest, "POST", base + "/subscription", {"topics": ["t"]})[0] == 204
+    wait_for(lambda: call(rest, "GET", base + "/assignments")[1]["partitions"], "t again")
+    rest.stop()  # with a member and instances: it must end in time
+    rest.start()
+    assert call(rest, "GET", base + "/assignments")[1]["error_code"] == 40403
