@@ -182,7 +182,7 @@ void proxy_consumer_create(struct trip *c)
         consumer_unref(k);
         return;
     }
-    consumers_due(c->p);
+    proxy_consumers_due(c->p);
     buf_str(&b, STR("{\"instance_id\":"));
     buf_json(&b, in.name);
     buf_fmt(&b, ",\"base_uri\":\"%s/consumers/", trip_base(c));

@@ -62,8 +62,8 @@ struct consumer {
     struct trip *closer; // who waits for its end
 };
 
-void consumers_stop(struct proxy *p); // closes all; none is made any more
-void consumers_free(struct proxy *p); // when nothing is under way
+void proxy_consumers_stop(struct proxy *p); // closes all; none is made any more
+void proxy_consumers_free(struct proxy *p); // when nothing is under way
 
 /* Something to do on the coordinator's loop. */
 struct errand {
@@ -90,7 +90,7 @@ struct position *consumer_part(struct consumer *k, struct str topic, int32_t par
 /* Wakes the reads that are parked; lock held. */
 void consumer_wake(struct consumer *k);
 /* Something is due at another time than before; any thread. */
-void consumers_due(struct proxy *p);
+void proxy_consumers_due(struct proxy *p);
 int64_t proxy_now_ms(const struct proxy *p);
 
 /* What is committed, and by whom: one for each commit, freed by its end. */

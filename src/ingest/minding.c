@@ -367,7 +367,7 @@ static void nothing(struct errand *x)
     (void)x; // what is armed after each errand is all that is wanted
 }
 
-void consumers_due(struct proxy *p)
+void proxy_consumers_due(struct proxy *p)
 {
     errand_send(p, NULL, nothing);
 }
@@ -508,7 +508,7 @@ void consumer_commit(struct commit *m, trip_fn *then)
 
 /* ---- the end ---- */
 
-void consumers_stop(struct proxy *p)
+void proxy_consumers_stop(struct proxy *p)
 {
     struct consumer *k;
 
@@ -530,7 +530,7 @@ static void free_timer(struct errand *x)
     x->p->timer = NULL;
 }
 
-void consumers_free(struct proxy *p)
+void proxy_consumers_free(struct proxy *p)
 {
     errand_send(p, NULL, free_timer);
     mutex_lock(&p->lock);

@@ -467,7 +467,7 @@ struct proxy *proxy_new(const struct ingest_options *o)
 
 void proxy_stop(struct proxy *p)
 {
-    consumers_stop(p);
+    proxy_consumers_stop(p);
 }
 
 void proxy_free(struct proxy *p)
@@ -475,7 +475,7 @@ void proxy_free(struct proxy *p)
     if (!p)
         return;
     proxy_stop(p);
-    consumers_free(p);
+    proxy_consumers_free(p);
     cond_fini(&p->idle);
     mutex_fini(&p->lock);
     mem_free(p);

@@ -326,7 +326,7 @@ static void park(struct reading *g, enum read_wait why)
         *w = (struct log_watch){.fn = on_watch, .arg = &g->r};
         log_watch(p->log, g->parts[i].topic, g->parts[i].partition, g->parts[i].next, w);
     }
-    consumers_due(p);
+    proxy_consumers_due(p);
     if (!atomic_compare_exchange_strong(&g->r.state, &expected, ARMED))
         trip_go_on(c, look);
 }
