@@ -50,6 +50,7 @@ def suite(request, built, module_project):
     # Some tests start two members at once and expect one first rebalance: Kafka waits 3 s for a group's first members.
     brokers = {"default": broker_project(module_project, ALONE, replication_max=3, group_delay_ms=300),
                "noautocreate": broker_project(module_project, ALONE, replication_max=3, auto_create="false"),
+               "quiet": broker_project(module_project, ALONE, replication_max=3),
                "acls": broker_project(module_project, ALONE, replication_max=3, acls="open")}
     found = {kind: rdkafka.Broker(one.start().address("kafka")) for kind, one in brokers.items()}
     wanted = {item.callspec.params["name"] for item in request.session.items if item.module is request.module and hasattr(item, "callspec")}

@@ -31,8 +31,8 @@ NOT_QUICK = {"0082"}      # those that quick mode leaves out
 KAFKA = collections.defaultdict(lambda: "4.0.0", {"0092": "3.9.0"})  # which Kafka they take tarn for; 4 has no message format 1
 
 # Tests that want a broker of their own kind; the others get `default`, or `noautocreate` where the suite's scenario says so.
-# 0077 gives compaction 20 s, and `default` may have thousands of files to sync before it.
-KIND = {"0077": "acls", "0081": "acls", "0097": "tls", "0109": "acls", "0115": "acls", "0119": "acls", "0135": "sasl",
+# 0077 gives compaction 20 s, and a broker of many tests may have thousands of files to sync before it.
+KIND = {"0077": "quiet", "0081": "acls", "0097": "tls", "0109": "acls", "0115": "acls", "0119": "acls", "0135": "sasl",
         "0081/do_test_DescribeCluster": "sasl", "0081/do_test_DescribeConsumerGroups_with_authorized_ops": "sasl",
         "0081/do_test_DescribeTopics": "sasl", "0081/do_test_UserScramCredentials": "sasl"}
 
@@ -99,7 +99,8 @@ class Suite:
         (folder / "test.conf").write_text("".join(f"{key}={value}\n" for key, value in broker.conf.items()))
         for helper in (HERE / "kafka/java", HERE / "kafka/Makefile", TREE / "tests/fixtures"):
             (folder / helper.name).symlink_to(helper)
-        environment = os.environ | {
+        outer = {name: value for name, value in os.environ.items() if name != "CI"}  # there its quick mode is a slower one
+        environment = outer | {
             "TESTS": number, "TEST_REPORT": "report.json", "KAFKA_PATH": str(HERE / "kafka"), "TEST_KAFKA_VERSION": KAFKA[number],
             "LD_LIBRARY_PATH": f"{TREE}/src:{TREE}/src-cpp"} | ({"SUBTESTS": f"{part}:"} if part else {}) | broker.environment
         options = ["-p1", "-L", "-s", scenario] + (["-Q"] if number not in NOT_QUICK else [])
