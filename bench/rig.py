@@ -8,10 +8,12 @@
 PostgreSQL is Debian's 15, in a temporary folder, on a unix socket and a free port of loopback; as an unprivileged user when
 we are root, which it would refuse.  Everything ends with the `with`.
 """
+import contextlib
 import json
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -29,9 +31,12 @@ PG_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel gives to clients: between now and the server's start one of them could get it."""
+    while True:
+        port = random.randrange(12000, 30000)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition, what, seconds=30):
