@@ -53,10 +53,13 @@ def wait_for(condition, what, seconds=30):
         pause.wait(0.01)
 
 
+PORTS = random.sample(range(12000, 30000), 18000)
+
+
 def free_port():
-    """Below those that the kernel gives to clients: between now and the server's start one of them could get it."""
+    """Another one each time, and below those that the kernel gives to clients: one of them could get it before the server starts."""
     while True:
-        port = random.randrange(12000, 30000)
+        port = PORTS.pop()
         with contextlib.suppress(OSError), socket.socket() as s:
             s.bind(("127.0.0.1", port))
             return port
