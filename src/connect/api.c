@@ -38,19 +38,19 @@ bool connect_put_as(struct connect *c, struct str name, struct str config_json,
 {
     struct arena a = {0};
     struct config_problem *p;
-    struct op op = {.kind = OP_PUT, .name = name, .target = target};
+    struct connect_op op = {.kind = OP_PUT, .name = name, .target = target};
     size_t count;
     bool ok;
 
     if (!name_ok(name, e))
         return false;
-    op.settings = settings_new(name, config_json, e);
+    op.settings = connector_settings_new(name, config_json, e);
     if (!op.settings)
         return false;
-    settings_problems(op.settings, &a, &p, &count);
+    connector_settings_problems(op.settings, &a, &p, &count);
     ok = problems_err(p, count, e) && connect_ask(c, &op, e);
     *created = ok && op.created;
-    settings_free(op.settings);
+    connector_settings_free(op.settings);
     arena_fini(&a);
     return ok;
 }
@@ -64,7 +64,7 @@ void connect_validate(struct connect *c, struct str config_json, struct arena *a
                       size_t *count)
 {
     struct err e;
-    struct settings *s = settings_new(STR("validate"), config_json, &e);
+    struct connector_settings *s = connector_settings_new(STR("validate"), config_json, &e);
 
     (void)c;
     if (!s) {
@@ -74,20 +74,20 @@ void connect_validate(struct connect *c, struct str config_json, struct arena *a
         *count = 1;
         return;
     }
-    settings_problems(s, a, out, count);
-    settings_free(s);
+    connector_settings_problems(s, a, out, count);
+    connector_settings_free(s);
 }
 
 bool connect_delete(struct connect *c, struct str name, struct err *e)
 {
-    struct op op = {.kind = OP_DELETE, .name = name};
+    struct connect_op op = {.kind = OP_DELETE, .name = name};
 
     return connect_ask(c, &op, e);
 }
 
 bool connect_set_target(struct connect *c, struct str name, enum connect_target target, struct err *e)
 {
-    struct op op = {.kind = OP_TARGET, .name = name, .target = &target};
+    struct connect_op op = {.kind = OP_TARGET, .name = name, .target = &target};
 
     return connect_ask(c, &op, e);
 }
@@ -95,7 +95,7 @@ bool connect_set_target(struct connect *c, struct str name, enum connect_target 
 bool connect_restart(struct connect *c, struct str name, int task, bool with_tasks, bool only_failed,
                      struct err *e)
 {
-    struct op op = {
+    struct connect_op op = {
         .kind = OP_RESTART, .name = name, .task = task, .with_tasks = with_tasks, .only_failed = only_failed};
 
     return connect_ask(c, &op, e);
@@ -103,14 +103,14 @@ bool connect_restart(struct connect *c, struct str name, int task, bool with_tas
 
 bool connect_reset_offsets(struct connect *c, struct str name, struct err *e)
 {
-    struct op op = {.kind = OP_RESET, .name = name};
+    struct connect_op op = {.kind = OP_RESET, .name = name};
 
     return connect_ask(c, &op, e);
 }
 
 bool connect_hold(struct connect *c, struct err *e)
 {
-    struct op op = {.kind = OP_HOLD};
+    struct connect_op op = {.kind = OP_HOLD};
 
     return connect_ask(c, &op, e);
 }
@@ -118,14 +118,15 @@ bool connect_hold(struct connect *c, struct err *e)
 bool connect_flush_at(struct connect *c, const struct connect_barrier *b, size_t count, int64_t timeout_ms,
                       struct err *e)
 {
-    struct op op = {.kind = OP_FLUSH_AT, .barriers = b, .barrier_count = count, .timeout_ms = timeout_ms};
+    struct connect_op op = {
+        .kind = OP_FLUSH_AT, .barriers = b, .barrier_count = count, .timeout_ms = timeout_ms};
 
     return connect_ask(c, &op, e);
 }
 
 void connect_release(struct connect *c)
 {
-    struct op op = {.kind = OP_RELEASE};
+    struct connect_op op = {.kind = OP_RELEASE};
     struct err e;
 
     (void)connect_ask(c, &op, &e); // fails only when everything stops anyway

@@ -12,7 +12,8 @@ static bool is_sink(const struct connector *k)
 }
 
 /* fn for every sink task that has been started. */
-static void each_sink(struct connect *c, void (*fn)(struct task *t, const struct op *op), const struct op *op)
+static void each_sink(struct connect *c, void (*fn)(struct task *t, const struct connect_op *op),
+                      const struct connect_op *op)
 {
     for (struct map_it it = {0}; map_next(&c->connectors, &it);) {
         struct connector *k = it.value;
@@ -23,7 +24,7 @@ static void each_sink(struct connect *c, void (*fn)(struct task *t, const struct
     }
 }
 
-static void hold_task(struct task *t, const struct op *op)
+static void hold_task(struct task *t, const struct connect_op *op)
 {
     (void)op;
     mutex_lock(&t->lock);
@@ -38,7 +39,7 @@ static void hold_task(struct task *t, const struct op *op)
     mutex_unlock(&t->lock);
 }
 
-static void release_task(struct task *t, const struct op *op)
+static void release_task(struct task *t, const struct connect_op *op)
 {
     (void)op;
     mutex_lock(&t->lock);
@@ -49,7 +50,7 @@ static void release_task(struct task *t, const struct op *op)
 }
 
 /* The tasks that read one of the barriers' partitions get a goal there; their others stay where they are. */
-static void aim_task(struct task *t, const struct op *op)
+static void aim_task(struct task *t, const struct connect_op *op)
 {
     bool concerned = false;
 
@@ -120,7 +121,7 @@ bool barrier_hold(struct connect *c, struct err *e)
     return wait_for_all(c, HOLD_MS, e);
 }
 
-bool barrier_flush_at(struct connect *c, const struct op *op, struct err *e)
+bool barrier_flush_at(struct connect *c, const struct connect_op *op, struct err *e)
 {
     struct task *t;
 

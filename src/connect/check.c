@@ -184,7 +184,8 @@ static const char *unknown_class(struct arena *a, struct str name)
     return text;
 }
 
-void settings_problems(const struct settings *s, struct arena *a, struct config_problem **out, size_t *count)
+void connector_settings_problems(const struct connector_settings *s, struct arena *a,
+                                 struct config_problem **out, size_t *count)
 {
     struct problems p = {.arena = a};
     struct str class = config_str(&s->config, "connector.class");
@@ -220,7 +221,7 @@ static bool key_is_known(const struct config *c, struct str key)
     return false;
 }
 
-void settings_warn(const struct settings *s, const struct connect_env *env)
+void connector_settings_warn(const struct connector_settings *s, const struct connect_env *env)
 {
     char text[400];
 

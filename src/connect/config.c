@@ -116,7 +116,7 @@ bool config_refuse(const struct config *c, const char *key, const char *why, str
 }
 
 /* {"name":NAME, ...} with all values as strings, in the order given. */
-static struct str settings_text(struct settings *s, struct str name, json_t *o)
+static struct str settings_text(struct connector_settings *s, struct str name, json_t *o)
 {
     struct buf b = buf_make(2 * LIMIT_SETTINGS);
     struct str out;
@@ -142,19 +142,19 @@ static struct str settings_text(struct settings *s, struct str name, json_t *o)
     return out;
 }
 
-struct settings *settings_new(struct str name, struct str json, struct err *e)
+struct connector_settings *connector_settings_new(struct str name, struct str json, struct err *e)
 {
     json_t *o = load_object(json, e);
-    struct settings *s;
+    struct connector_settings *s;
 
     if (!o)
         return NULL;
-    s = MEM_NEW(struct settings);
+    s = MEM_NEW(struct connector_settings);
     s->json = settings_text(s, name, o);
     json_decref(o);
     /* The text given, not the one made: a value that is no string must be refused. */
     if (!config_parse(&s->config, &s->arena, json, NULL, 0, e)) {
-        settings_free(s);
+        connector_settings_free(s);
         return NULL;
     }
     s->config.name = arena_str(&s->arena, name);
@@ -165,7 +165,7 @@ struct settings *settings_new(struct str name, struct str json, struct err *e)
     return s;
 }
 
-void settings_free(struct settings *s)
+void connector_settings_free(struct connector_settings *s)
 {
     if (!s)
         return;
@@ -174,7 +174,7 @@ void settings_free(struct settings *s)
     mem_free(s);
 }
 
-int settings_tasks(const struct settings *s)
+int connector_settings_tasks(const struct connector_settings *s)
 {
     int64_t max = config_i64(&s->config, "tasks.max");
 

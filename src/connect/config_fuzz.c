@@ -8,17 +8,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena a = {0};
     struct config_problem *p;
-    struct settings *s;
+    struct connector_settings *s;
     struct err e;
     size_t n;
 
-    s = settings_new(STR("fuzz"), str_from(data, size), &e);
+    s = connector_settings_new(STR("fuzz"), str_from(data, size), &e);
     if (s) {
-        settings_problems(s, &a, &p, &n);
+        connector_settings_problems(s, &a, &p, &n);
         if (n == 0 && s->class)
-            (void)settings_tasks(s);
+            (void)connector_settings_tasks(s);
     }
-    settings_free(s);
+    connector_settings_free(s);
     arena_fini(&a);
     return 0;
 }

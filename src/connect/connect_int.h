@@ -35,7 +35,7 @@ enum run_state {
 const char *state_name(enum run_state s);
 
 /* A configuration with the memory it lives in. */
-struct settings {
+struct connector_settings {
     struct arena arena;
     struct config config;
     struct str json; // {"name":...}: an object of strings, in the order given
@@ -45,7 +45,7 @@ struct settings {
 struct connector {
     struct connect *connect;
     char *name;
-    struct settings *settings; // replaced whole; tasks are ended before
+    struct connector_settings *settings; // replaced whole; tasks are ended before
     enum connect_target target;
     enum run_state state;
     char *trace;
@@ -89,23 +89,23 @@ struct hold {
     int64_t offset;
 };
 
-enum op_kind { OP_PUT, OP_DELETE, OP_TARGET, OP_RESTART, OP_RESET, OP_HOLD, OP_FLUSH_AT, OP_RELEASE };
+enum connect_op_kind { OP_PUT, OP_DELETE, OP_TARGET, OP_RESTART, OP_RESET, OP_HOLD, OP_FLUSH_AT, OP_RELEASE };
 
 /* Something asked of the supervisor; lives on the stack of the one who waits for it. */
-struct op {
-    enum op_kind kind;
+struct connect_op {
+    enum connect_op_kind kind;
     struct str name;
-    struct settings *settings;         // OP_PUT: taken
-    bool created;                      // OP_PUT: out
-    const enum connect_target *target; // OP_TARGET; OP_PUT: NULL leaves it
-    int task;                          // OP_RESTART
+    struct connector_settings *settings; // OP_PUT: taken
+    bool created;                        // OP_PUT: out
+    const enum connect_target *target;   // OP_TARGET; OP_PUT: NULL leaves it
+    int task;                            // OP_RESTART
     bool with_tasks, only_failed;
     const struct connect_barrier *barriers; // OP_FLUSH_AT
     size_t barrier_count;
     int64_t timeout_ms;
     bool done, ok;
     struct err err;
-    struct op *next;
+    struct connect_op *next;
 };
 
 struct connect {
@@ -117,7 +117,7 @@ struct connect {
     struct map holds;     // topic -> struct hold *
     bool sinks_held;      // connect_hold() is in force
     struct thread supervisor;
-    struct op *ops; // waiting for the supervisor, oldest first
+    struct connect_op *ops; // waiting for the supervisor, oldest first
     struct cond asked;
     bool quit;
     bool topics_changed;
@@ -126,17 +126,18 @@ struct connect {
 
 /* ---- config.c, check.c ---- */
 
-struct settings *settings_new(struct str name, struct str json,
-                              struct err *e); // NULL and e: not a configuration
-void settings_free(struct settings *s);
+struct connector_settings *connector_settings_new(struct str name, struct str json,
+                                                  struct err *e); // NULL and e: not a configuration
+void connector_settings_free(struct connector_settings *s);
 extern const struct config_key common_keys[], sink_keys[];
 extern const size_t common_key_count, sink_key_count;
 const struct connector_class *class_find(struct str name);
 /* All keys of a class, the common ones included, in a. */
 struct config_key *class_keys(const struct connector_class *k, struct arena *a, size_t *count);
-void settings_problems(const struct settings *s, struct arena *a, struct config_problem **out, size_t *count);
-void settings_warn(const struct settings *s, const struct connect_env *env);
-int settings_tasks(const struct settings *s);
+void connector_settings_problems(const struct connector_settings *s, struct arena *a,
+                                 struct config_problem **out, size_t *count);
+void connector_settings_warn(const struct connector_settings *s, const struct connect_env *env);
+int connector_settings_tasks(const struct connector_settings *s);
 
 /* ---- store.c ---- */
 
@@ -144,7 +145,7 @@ struct store_record {
     struct str key, value; // value NULL: a tombstone
 };
 bool store_open(struct connect *c, struct err *e) MUST_CHECK;
-bool store_put_config(struct connect *c, const struct settings *s, struct err *e) MUST_CHECK;
+bool store_put_config(struct connect *c, const struct connector_settings *s, struct err *e) MUST_CHECK;
 bool store_put_target(struct connect *c, struct str name, enum connect_target target,
                       struct err *e) MUST_CHECK;
 bool store_delete_config(struct connect *c, const struct connector *k, struct err *e) MUST_CHECK;
@@ -187,12 +188,13 @@ void poke_sinks_locked(struct connect *c); // all sink tasks look again
 /* ---- barrier.c: on the supervisor's thread ---- */
 
 bool barrier_hold(struct connect *c, struct err *e);
-bool barrier_flush_at(struct connect *c, const struct op *op, struct err *e);
+bool barrier_flush_at(struct connect *c, const struct connect_op *op, struct err *e);
 void barrier_release(struct connect *c);
 
 /* ---- runtime.c ---- */
 
-bool connect_ask(struct connect *c, struct op *op, struct err *e); // waits until the supervisor has done it
+bool connect_ask(struct connect *c, struct connect_op *op,
+                 struct err *e); // waits until the supervisor has done it
 /* connect_put() with a target to begin with; NULL: STARTED, or as it was. */
 bool connect_put_as(struct connect *c, struct str name, struct str config_json,
                     const enum connect_target *target, bool *created, struct err *e) MUST_CHECK;

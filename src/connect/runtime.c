@@ -121,7 +121,7 @@ static void start_tasks(struct connector *k)
         set_state(k, STATE_STOPPED, NULL);
         return;
     }
-    n = (size_t)settings_tasks(k->settings);
+    n = (size_t)connector_settings_tasks(k->settings);
     tasks = MEM_ARRAY(struct task *, n + 1);
     for (size_t i = 0; i < n; i++)
         tasks[i] = task_new(k, (int)i);
@@ -142,7 +142,7 @@ static void start_tasks(struct connector *k)
 static void connector_free(struct connector *k)
 {
     mem_free(k->tasks);
-    settings_free(k->settings);
+    connector_settings_free(k->settings);
     map_fini(&k->topics);
     mem_free(k->trace);
     mem_free(k->name);
@@ -160,7 +160,7 @@ static struct connector *find(struct connect *c, struct str name, struct err *e)
     return k;
 }
 
-static bool do_put(struct connect *c, struct op *op)
+static bool do_put(struct connect *c, struct connect_op *op)
 {
     struct connector *k = map_get(&c->connectors, op->name);
 
@@ -170,7 +170,7 @@ static bool do_put(struct connect *c, struct op *op)
         return false;
     if (!store_put_config(c, op->settings, &op->err))
         return false;
-    settings_warn(op->settings, &c->env);
+    connector_settings_warn(op->settings, &c->env);
     if (!k) {
         k = MEM_NEW(struct connector);
         k->connect = c;
@@ -178,7 +178,7 @@ static bool do_put(struct connect *c, struct op *op)
     }
     stop_tasks(k);
     mutex_lock(&c->lock);
-    settings_free(k->settings);
+    connector_settings_free(k->settings);
     k->settings = op->settings;
     op->settings = NULL;
     if (op->target)
@@ -189,7 +189,7 @@ static bool do_put(struct connect *c, struct op *op)
     return true;
 }
 
-static bool do_delete(struct connect *c, struct op *op)
+static bool do_delete(struct connect *c, struct connect_op *op)
 {
     struct connector *k = find(c, op->name, &op->err);
 
@@ -203,7 +203,7 @@ static bool do_delete(struct connect *c, struct op *op)
     return true;
 }
 
-static bool do_target(struct connect *c, struct op *op)
+static bool do_target(struct connect *c, struct connect_op *op)
 {
     struct connector *k = find(c, op->name, &op->err);
 
@@ -245,7 +245,7 @@ static void restart_task(struct task *t)
     task_start(t);
 }
 
-static bool do_restart(struct connect *c, struct op *op)
+static bool do_restart(struct connect *c, struct connect_op *op)
 {
     struct connector *k = find(c, op->name, &op->err);
 
@@ -261,7 +261,7 @@ static bool do_restart(struct connect *c, struct op *op)
 }
 
 /* KIP-875: only of a stopped connector, so that no task writes a position meanwhile. */
-static bool do_reset(struct connect *c, struct op *op)
+static bool do_reset(struct connect *c, struct connect_op *op)
 {
     struct connector *k = find(c, op->name, &op->err);
     char *group;
@@ -326,7 +326,7 @@ static void deal_anew(struct connect *c)
 
 /* ---- ops ---- */
 
-static bool run_op(struct connect *c, struct op *op)
+static bool run_op(struct connect *c, struct connect_op *op)
 {
     switch (op->kind) {
     case OP_PUT:
@@ -351,9 +351,9 @@ static bool run_op(struct connect *c, struct op *op)
     return false;
 }
 
-bool connect_ask(struct connect *c, struct op *op, struct err *e)
+bool connect_ask(struct connect *c, struct connect_op *op, struct err *e)
 {
-    struct op **tail = &c->ops;
+    struct connect_op **tail = &c->ops;
 
     mutex_lock(&c->lock);
     if (c->quit) {
@@ -380,7 +380,7 @@ static void supervise(void *arg)
 
     mutex_lock(&c->lock);
     while (!c->quit) {
-        struct op *op = c->ops;
+        struct connect_op *op = c->ops;
 
         if (op) {
             c->ops = op->next;
@@ -402,7 +402,7 @@ static void supervise(void *arg)
             deal_anew(c);
         mutex_lock(&c->lock);
     }
-    for (struct op *op = c->ops; op; op = op->next) {
+    for (struct connect_op *op = c->ops; op; op = op->next) {
         err_set(&op->err, ERR_BUSY, "connect is stopping");
         op->done = true;
     }

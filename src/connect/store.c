@@ -168,8 +168,8 @@ static void replay_connector(struct connect *c, struct str name, struct str valu
     char *text = json_dumps(json_object_get(o, "properties"), JSON_COMPACT);
     struct err e;
 
-    settings_free(k->settings);
-    k->settings = text ? settings_new(name, str_of(text), &e) : NULL;
+    connector_settings_free(k->settings);
+    k->settings = text ? connector_settings_new(name, str_of(text), &e) : NULL;
     if (text && !k->settings)
         connect_warn(c, "connector %.*s: %s", STR_ARG(name), e.msg);
     mem_free(text);
@@ -301,10 +301,10 @@ static struct str fmt_str(struct arena *a, const char *fmt, struct str name)
     return out;
 }
 
-bool store_put_config(struct connect *c, const struct settings *s, struct err *e)
+bool store_put_config(struct connect *c, const struct connector_settings *s, struct err *e)
 {
     struct arena a = {0};
-    size_t tasks = (size_t)settings_tasks(s), n = 0;
+    size_t tasks = (size_t)connector_settings_tasks(s), n = 0;
     struct store_record *r = ARENA_ARRAY(&a, struct store_record, tasks + 2);
     struct str name = s->config.name;
     struct str value = str_of(arena_fmt(&a, "{\"properties\":%.*s}", STR_ARG(s->json)));
@@ -339,7 +339,8 @@ bool store_delete_config(struct connect *c, const struct connector *k, struct er
 {
     struct arena a = {0};
     struct str name = str_of(k->name);
-    size_t tasks = k->settings && k->settings->class ? (size_t)settings_tasks(k->settings) : 0, n = 0;
+    size_t tasks = k->settings && k->settings->class ? (size_t)connector_settings_tasks(k->settings) : 0,
+           n = 0;
     struct store_record *r = ARENA_ARRAY(&a, struct store_record, tasks + 3);
     bool ok;
 

@@ -11,7 +11,7 @@
 
 /* ---- one change at a time ---- */
 
-struct change {
+struct acl_change {
     struct kafka_turn turn;
     const void *(*run)(struct kafka_req *q); // blocks; gives the answer
     const void *res;
@@ -19,21 +19,21 @@ struct change {
 
 static void run_change(struct kafka_turn *t) // a job
 {
-    struct change *c = t->arg;
+    struct acl_change *c = t->arg;
 
     c->res = c->run(t->q);
 }
 
 static void change_done(struct kafka_turn *t)
 {
-    struct change *c = t->arg;
+    struct acl_change *c = t->arg;
 
     kafka_reply(t->q, c->res);
 }
 
 static void change(struct kafka_req *q, const void *(*run)(struct kafka_req *q))
 {
-    struct change *c = ARENA_NEW(&q->arena, struct change);
+    struct acl_change *c = ARENA_NEW(&q->arena, struct acl_change);
 
     c->turn = (struct kafka_turn){.q = q, .run = run_change, .done = change_done, .arg = c};
     c->run = run;

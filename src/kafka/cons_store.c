@@ -3,12 +3,12 @@
 
 /* ---- to the log ---- */
 
-struct change {
+struct cons_change {
     struct consumer_record *records;
     size_t n;
 };
 
-static struct consumer_record *add(struct change *ch, enum consumer_kind kind, struct str member)
+static struct consumer_record *add(struct cons_change *ch, enum consumer_kind kind, struct str member)
 {
     struct consumer_record *r = &ch->records[ch->n++];
 
@@ -16,7 +16,7 @@ static struct consumer_record *add(struct change *ch, enum consumer_kind kind, s
     return r;
 }
 
-static void add_member(struct change *ch, const struct cons_member *m)
+static void add_member(struct cons_change *ch, const struct cons_member *m)
 {
     struct consumer_record *r = add(ch, CONSUMER_MEMBER, m->id);
 
@@ -31,7 +31,7 @@ static void add_member(struct change *ch, const struct cons_member *m)
     r->assignor = m->assignor;
 }
 
-static void add_parts(struct change *ch, struct cons_member *m, unsigned dirty)
+static void add_parts(struct cons_change *ch, struct cons_member *m, unsigned dirty)
 {
     struct consumer_record *r;
 
@@ -55,7 +55,7 @@ static void add_parts(struct change *ch, struct cons_member *m, unsigned dirty)
     m->dirty = 0;
 }
 
-static void add_group(struct change *ch, struct cons_group *g, unsigned dirty)
+static void add_group(struct cons_change *ch, struct cons_group *g, unsigned dirty)
 {
     struct consumer_record *r;
 
@@ -72,7 +72,7 @@ static void add_group(struct change *ch, struct cons_group *g, unsigned dirty)
 }
 
 /* In Kafka's order of kinds a reader may rely on: a member goes with its assignments first. */
-static void add_gone(struct change *ch, struct cons_group *g, struct arena *a)
+static void add_gone(struct cons_change *ch, struct cons_group *g, struct arena *a)
 {
     struct parts_gone *p;
 
@@ -105,7 +105,7 @@ static size_t most_records(const struct cons_group *g)
 void cons_flush(struct consumers *c, struct cons_group *g)
 {
     struct arena a = {0};
-    struct change ch = {NULL, 0};
+    struct cons_change ch = {NULL, 0};
     struct consumer_change all = {.whole = g->rewrite};
     size_t most = most_records(g);
 

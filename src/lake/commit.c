@@ -20,7 +20,7 @@ enum { MANIFESTS_MAX = 10 }; // of data files in a list; then they are merged in
 
 /* What a commit writes while it is under way. */
 struct writing {
-    struct change *c;
+    struct table_change *c;
     struct lake *l;
     struct version *next;
     struct ice_snapshot snapshot;
@@ -31,7 +31,7 @@ struct writing {
     size_t manifest_count, manifest_cap;
 };
 
-static struct str remember(struct change *c, struct str uri)
+static struct str remember(struct table_change *c, struct str uri)
 {
     assert(c->written_count < ARRAY_LEN(c->written));
     return c->written[c->written_count++] = arena_str(&c->arena, uri);
@@ -51,12 +51,12 @@ static void add_entry(struct writing *w, const struct data_file *f, enum ice_sta
         out->sequence = out->file_sequence = -1; // the list's: a retry needs no new manifest
 }
 
-static bool slot_removed(const struct change *c, size_t i)
+static bool slot_removed(const struct table_change *c, size_t i)
 {
     return c->removed && c->removed[i];
 }
 
-static const struct slot *slot_changed(const struct change *c, size_t i)
+static const struct slot *slot_changed(const struct table_change *c, size_t i)
 {
     return c->changed && c->changed[i].data ? &c->changed[i] : NULL;
 }
@@ -64,7 +64,7 @@ static const struct slot *slot_changed(const struct change *c, size_t i)
 /* All delete files there are, and those that go now. */
 static void delete_entries(struct writing *w)
 {
-    const struct change *c = w->c;
+    const struct table_change *c = w->c;
     for (size_t i = 0; c->base && i < c->base->slot_count; i++) {
         const struct slot *old = &c->base->slots[i], *changed = slot_changed(c, i);
         bool kept = !slot_removed(c, i) && !changed;
@@ -81,7 +81,7 @@ static void delete_entries(struct writing *w)
 /* `all`: files that stay too, and those that go. */
 static void data_entries(struct writing *w, bool all)
 {
-    const struct change *c = w->c;
+    const struct table_change *c = w->c;
     for (size_t i = 0; all && c->base && i < c->base->slot_count; i++)
         add_entry(w, c->base->slots[i].data, slot_removed(c, i) ? ICE_DELETED : ICE_EXISTING);
     for (size_t i = 0; i < c->added_count; i++)
@@ -143,7 +143,7 @@ static bool write_manifest(struct writing *w, enum ice_content content, struct e
     return ok;
 }
 
-static bool any_removed(const struct change *c)
+static bool any_removed(const struct table_change *c)
 {
     for (size_t i = 0; c->base && i < c->base->slot_count; i++)
         if (slot_removed(c, i))
@@ -151,7 +151,7 @@ static bool any_removed(const struct change *c)
     return false;
 }
 
-static bool deletes_change(const struct change *c)
+static bool deletes_change(const struct table_change *c)
 {
     for (size_t i = 0; c->base && i < c->base->slot_count; i++)
         if (slot_changed(c, i) || (slot_removed(c, i) && c->base->slots[i].deletes))
@@ -165,7 +165,7 @@ static bool deletes_change(const struct change *c)
 /* Which manifests of the base stay, and what is new. A manifest with entries that go, or one of many, is written anew. */
 static bool write_manifests(struct writing *w, struct err *e)
 {
-    const struct change *c = w->c;
+    const struct table_change *c = w->c;
     size_t data = 0;
     bool deletes = deletes_change(c);
     for (size_t i = 0; c->base && i < c->base->manifest_count; i++)
@@ -210,7 +210,7 @@ static bool write_list(struct writing *w, struct err *e)
 
 static void next_slots(struct writing *w)
 {
-    struct change *c = w->c;
+    struct table_change *c = w->c;
     struct version *next = w->next;
     size_t most = (c->base ? c->base->slot_count : 0) + c->added_count;
     next->slots = ARENA_ARRAY(&next->arena, struct slot, most + 1);
@@ -286,7 +286,7 @@ static void put_offsets(json_t *summary, const struct lake_offset *offsets, size
 
 static json_t *summary_of(const struct writing *w)
 {
-    const struct change *c = w->c;
+    const struct table_change *c = w->c;
     json_t *j = json_object();
     struct totals added = totals_of(c->added, c->added_count);
     struct totals total = totals_of(w->next->slots, w->next->slot_count);
@@ -354,7 +354,7 @@ static int64_t snapshot_id(struct lake *l)
 
 /* ---- metadata.json ---- */
 
-static bool first_meta(const struct change *c, struct ice_meta **out, struct err *e)
+static bool first_meta(const struct table_change *c, struct ice_meta **out, struct err *e)
 {
     struct buf b = buf_make(ICE_METADATA_MAX);
     char any[37];
@@ -370,7 +370,7 @@ static bool first_meta(const struct change *c, struct ice_meta **out, struct err
 }
 
 /* "00012-UUID.metadata.json": the number counts up from that of the file before. */
-static struct str metadata_name(const struct change *c, struct arena *a)
+static struct str metadata_name(const struct table_change *c, struct arena *a)
 {
     struct str before = c->base ? c->base->metadata_location : STR_NULL;
     int64_t n = -1;
@@ -389,7 +389,7 @@ static struct str metadata_name(const struct change *c, struct arena *a)
 
 static bool write_metadata(struct writing *w, const struct ice_meta *before, struct err *e)
 {
-    struct change *c = w->c;
+    struct table_change *c = w->c;
     struct buf b = buf_make(ICE_METADATA_MAX);
     struct version *next = w->next;
     struct ice_change m = {
@@ -416,7 +416,7 @@ static bool write_metadata(struct writing *w, const struct ice_meta *before, str
 
 /* ---- the pointer ---- */
 
-static void pointer_text(const struct change *c, struct buf *b)
+static void pointer_text(const struct table_change *c, struct buf *b)
 {
     const struct version *v = c->next;
     struct totals t = totals_of(v->slots, v->slot_count);
@@ -443,7 +443,7 @@ static void pointer_text(const struct change *c, struct buf *b)
 
 static bool write_snapshot(struct writing *w, const struct ice_meta *before, struct err *e)
 {
-    struct change *c = w->c;
+    struct table_change *c = w->c;
     w->snapshot = (struct ice_snapshot){
         .id = snapshot_id(w->l),
         .parent = before->current_snapshot,
@@ -487,7 +487,7 @@ static bool write_metadata_only(struct writing *w, const struct ice_meta *before
 
 static bool next_keys(struct writing *w, struct err *e)
 {
-    struct change *c = w->c;
+    struct table_change *c = w->c;
     struct keys *k = c->keys ? c->keys : c->base ? c->base->keys : NULL;
     if (!k)
         return true;
@@ -496,7 +496,7 @@ static bool next_keys(struct writing *w, struct err *e)
     return !c->operation || keys_save_version(k, w->next, e);
 }
 
-bool change_prepare(struct change *c, struct err *e)
+bool change_prepare(struct table_change *c, struct err *e)
 {
     struct writing w = {.c = c, .l = c->table->lake};
     struct ice_meta *first = NULL;
@@ -525,7 +525,7 @@ bool change_prepare(struct change *c, struct err *e)
 
 /* ---- publishing ---- */
 
-static bool append(struct lake *l, const struct change *changes, size_t count, struct err *e)
+static bool append(struct lake *l, const struct table_change *changes, size_t count, struct err *e)
 {
     struct batch_writer w = {0};
     batch_begin(&w, LIMIT_BATCH);
@@ -540,7 +540,7 @@ static bool append(struct lake *l, const struct change *changes, size_t count, s
 }
 
 /* For readers that have only the files: which metadata.json is the newest. */
-static void put_hint(const struct change *c)
+static void put_hint(const struct table_change *c)
 {
     struct str at = c->next->metadata_location, name = at;
     struct arena a = {0};
@@ -557,7 +557,7 @@ static void put_hint(const struct change *c)
     arena_fini(&a);
 }
 
-bool lake_publish(struct lake *l, struct change *changes, size_t count, struct err *e)
+bool lake_publish(struct lake *l, struct table_change *changes, size_t count, struct err *e)
 {
     struct err impossible;
     obs_trace("lake", "commit: tables, first snapshot", (int64_t)count,
@@ -579,7 +579,7 @@ bool lake_publish(struct lake *l, struct change *changes, size_t count, struct e
     }
     mutex_unlock(&l->lock);
     for (size_t i = 0; i < count; i++) {
-        struct change *c = &changes[i];
+        struct table_change *c = &changes[i];
         put_hint(c);
         if (c->dropped_metadata.p)
             lake_drop(l, c->dropped_metadata);
@@ -595,7 +595,7 @@ static void drop_file(struct lake *l, struct data_file *f)
         lake_drop(l, f->entry.file.path);
 }
 
-void change_fini(struct change *c, bool committed)
+void change_fini(struct table_change *c, bool committed)
 {
     struct lake *l = c->table->lake;
     size_t changed = c->changed ? c->base->slot_count : 0;
@@ -628,5 +628,5 @@ void change_fini(struct change *c, bool committed)
     version_unref(c->base);
     mem_free((void *)(uintptr_t)c->pointer.p);
     arena_fini(&c->arena);
-    *c = (struct change){.table = c->table};
+    *c = (struct table_change){.table = c->table};
 }

@@ -98,7 +98,8 @@ static bool expire(struct table *t, struct version *base, size_t n, struct garba
         if (!between(t->lake, &m->snapshots[i], &m->snapshots[i + 1], g, e))
             return false;
     }
-    struct change c = {.table = t, .base = version_ref(base), .lsn = -1, .expire = ids, .expire_count = n};
+    struct table_change c = {
+        .table = t, .base = version_ref(base), .lsn = -1, .expire = ids, .expire_count = n};
     bool ok = change_prepare(&c, e) && lake_publish(t->lake, &c, 1, e);
     change_fini(&c, ok);
     for (size_t i = 0; ok && i < g->count; i++)

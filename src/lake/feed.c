@@ -504,7 +504,7 @@ static int64_t highest_lsn(const struct lake_feed *f)
     return lsn;
 }
 
-static bool bronze_prepare(struct lake_feed *f, struct change *c, struct err *e)
+static bool bronze_prepare(struct lake_feed *f, struct table_change *c, struct err *e)
 {
     struct feed_rows rows = {.feed = f};
     struct data_file *file;
@@ -519,9 +519,9 @@ static bool bronze_prepare(struct lake_feed *f, struct change *c, struct err *e)
 
 /* What both tables of a feed have in common. */
 static bool change_begin(struct lake_feed *f, struct table *t, const struct ice_schema *schema,
-                         struct change *c, struct err *e)
+                         struct table_change *c, struct err *e)
 {
-    *c = (struct change){
+    *c = (struct table_change){
         .table = t, .lsn = highest_lsn(f), .offsets = f->position, .offset_count = f->position_count};
     if (!table_version(t, &c->base, e))
         return false;
@@ -537,7 +537,8 @@ static bool change_begin(struct lake_feed *f, struct table *t, const struct ice_
     return true;
 }
 
-static bool prepare(struct lake_feed *f, struct change *bronze, struct change *silver, struct err *e)
+static bool prepare(struct lake_feed *f, struct table_change *bronze, struct table_change *silver,
+                    struct err *e)
 {
     if (!change_begin(f, f->bronze, &f->bronze_schema, bronze, e) || !bronze_prepare(f, bronze, e) ||
         !change_prepare(bronze, e))
@@ -579,7 +580,7 @@ static void committed(struct lake_feed *f)
 }
 
 static void count_rows(struct lake *l, struct lake_feed *const *feeds, size_t count,
-                       const struct change *changes, size_t change_count)
+                       const struct table_change *changes, size_t change_count)
 {
     mutex_lock(&l->lock);
     for (size_t i = 0; i < count; i++)
@@ -592,13 +593,13 @@ static void count_rows(struct lake *l, struct lake_feed *const *feeds, size_t co
 bool lake_commit(struct lake *l, struct lake_feed *const *feeds, size_t count, struct err *e)
 {
     struct table **tables = MEM_ARRAY(struct table *, 2 * count + 1);
-    struct change *changes = MEM_ARRAY(struct change, 2 * count + 1);
+    struct table_change *changes = MEM_ARRAY(struct table_change, 2 * count + 1);
     size_t turns = take_turns(feeds, count, tables), n = 0;
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
         if (feeds[i]->rows == 0)
             continue;
-        struct change *bronze = &changes[n++], *silver = &changes[n];
+        struct table_change *bronze = &changes[n++], *silver = &changes[n];
         bronze->table = feeds[i]->bronze;
         silver->table = feeds[i]->silver;
         n += feeds[i]->silver != NULL;

@@ -46,7 +46,7 @@ struct silver_work {
     struct key_place *at; // [count] where the key's row is now
     bool *found;          // [count]
 };
-bool silver_prepare(struct lake_feed *f, struct change *c, struct err *e) MUST_CHECK;
+bool silver_prepare(struct lake_feed *f, struct table_change *c, struct err *e) MUST_CHECK;
 /* Values that the last rows of keys left out and no pending row has: read from where the keys' rows are now. */
 bool silver_fill(struct lake_feed *f, const struct silver_work *w, struct version *base,
                  struct err *e) MUST_CHECK;

@@ -160,7 +160,7 @@ static bool late_deaths(struct fold *f, const struct version *now, struct bits *
     return whole;
 }
 
-static bool add_keys(struct fold *f, struct change *c, struct err *e)
+static bool add_keys(struct fold *f, struct table_change *c, struct err *e)
 {
     struct key_add add = {.live = version_live, .arg = c->base};
     struct session *s = NULL;
@@ -184,7 +184,7 @@ static bool add_keys(struct fold *f, struct change *c, struct err *e)
     return ok;
 }
 
-static bool swap_prepare(struct fold *f, struct change *c, struct err *e)
+static bool swap_prepare(struct fold *f, struct table_change *c, struct err *e)
 {
     struct session *s = NULL;
     c->removed = MEM_ARRAY(bool, c->base->slot_count + 1);
@@ -211,7 +211,7 @@ static bool swap_prepare(struct fold *f, struct change *c, struct err *e)
 /* Holding the table's turn. */
 static bool swap_files(struct fold *f, bool *did, struct err *e)
 {
-    struct change c = {.table = f->table, .lsn = -1};
+    struct table_change c = {.table = f->table, .lsn = -1};
     bool ok = table_version(f->table, &c.base, e) && version_need_dead(c.base, e);
     *did = ok && c.base->schema.id == f->v->schema.id && late_deaths(f, c.base, &f->output.dead);
     if (*did) {

@@ -211,7 +211,7 @@ bool file_write_deletes(struct lake *l, struct session *s, const struct data_fil
 /* ---- commits ---- */
 
 /* The next version of one table. The table's turn is held from before `base` was taken until after lake_publish(). */
-struct change {
+struct table_change {
     struct table *table;
     struct version *base;            // NULL: the table is new
     const struct ice_schema *schema; // NULL: as it is. Needed when the table is new
@@ -239,11 +239,11 @@ struct change {
     struct str dropped_metadata; // out: the oldest metadata file, to be removed after the commit
     struct arena arena;
 };
-bool change_prepare(struct change *c, struct err *e) MUST_CHECK; // writes all that the commit refers to
+bool change_prepare(struct table_change *c, struct err *e) MUST_CHECK; // writes all that the commit refers to
 /* The commit: all pointers move in one append, then the versions become current. */
-bool lake_publish(struct lake *l, struct change *changes, size_t count, struct err *e) MUST_CHECK;
+bool lake_publish(struct lake *l, struct table_change *changes, size_t count, struct err *e) MUST_CHECK;
 /* Frees; `committed` false: removes what was written, the added and changed files too. */
-void change_fini(struct change *c, bool committed);
+void change_fini(struct table_change *c, bool committed);
 
 /* ---- loading ---- */
 

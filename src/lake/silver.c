@@ -149,7 +149,7 @@ static bool find_places(struct silver_work *w, struct version *base, struct err 
 /* ---- the changed files ---- */
 
 /* The rows that go, file by file; a file that loses all of them goes itself. */
-static bool mark_dead(const struct silver_work *w, struct change *c)
+static bool mark_dead(const struct silver_work *w, struct table_change *c)
 {
     struct version *base = c->base;
     bool any = false;
@@ -180,7 +180,7 @@ static bool mark_dead(const struct silver_work *w, struct change *c)
     return any || w->truncated;
 }
 
-static bool write_deletes(struct change *c, struct err *e)
+static bool write_deletes(struct table_change *c, struct err *e)
 {
     struct lake *l = c->table->lake;
     struct session *s = NULL;
@@ -199,7 +199,7 @@ static bool write_deletes(struct change *c, struct err *e)
 
 /* ---- the data file and the index ---- */
 
-static bool write_data(struct lake_feed *f, struct silver_work *w, struct change *c, struct err *e)
+static bool write_data(struct lake_feed *f, struct silver_work *w, struct table_change *c, struct err *e)
 {
     const struct ice_schema *s = &f->silver_schema;
     const struct ice_schema *all = &f->bronze_schema;
@@ -220,7 +220,7 @@ static bool write_data(struct lake_feed *f, struct silver_work *w, struct change
     return ok;
 }
 
-static bool add_keys(struct lake_feed *f, const struct silver_work *w, struct change *c, struct err *e)
+static bool add_keys(struct lake_feed *f, const struct silver_work *w, struct table_change *c, struct err *e)
 {
     struct keys *before = c->base ? c->base->keys : f->first_keys;
     uint32_t number = keys_next_file(before);
@@ -242,7 +242,7 @@ static bool add_keys(struct lake_feed *f, const struct silver_work *w, struct ch
     return ok;
 }
 
-bool silver_prepare(struct lake_feed *f, struct change *c, struct err *e)
+bool silver_prepare(struct lake_feed *f, struct table_change *c, struct err *e)
 {
     struct silver_work w;
     if (c->base && !version_need_keys(c->base, e))

@@ -220,7 +220,7 @@ bool log_trim(struct log *l, struct str topic, int32_t partition, int64_t offset
 
 static bool sync_direct(struct log *l, struct err *e)
 {
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
     struct arena a = {0};
     bool ok = true;
 
@@ -254,7 +254,7 @@ static bool sync_direct(struct log *l, struct err *e)
 
 static bool write_group(struct log *l, struct err *e)
 {
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
     struct journal *j = &l->journal;
 
     frame_close(l, JOURNAL_ALIGN);
@@ -346,7 +346,7 @@ static void unpublished(struct op *op, const struct err *e)
 
 static void group_reset(struct log *l)
 {
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
 
     g->ops = NULL;
     g->tail = &g->ops;
@@ -373,7 +373,7 @@ static void tell(struct log *l, struct op *ops)
 
 static void commit_group(struct log *l)
 {
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
     struct log_stats sum = {0};
     struct op *ops = g->ops;
     struct err e = {0};
@@ -446,7 +446,7 @@ static bool make_room(struct log *l, size_t bytes, struct err *e)
 
 /* ---- the thread ---- */
 
-static void add(struct group *g, struct op *op)
+static void add(struct commit_group *g, struct op *op)
 {
     op->next = NULL;
     *g->tail = op;
@@ -457,7 +457,7 @@ static void add(struct group *g, struct op *op)
 
 static void take_write(struct log *l, struct op *op)
 {
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
     struct err e = {0};
     bool ok;
 

@@ -5,7 +5,7 @@
 
 enum { PART_HEAD = 16 + 4 + 8 + 8 + 8 + 4 + 1 };
 
-static void push_iov(struct group *g, void *p, size_t n)
+static void push_iov(struct commit_group *g, void *p, size_t n)
 {
     MEM_PUSH_ROOM(g->iov, g->iov_n, g->iov_cap);
     g->iov[g->iov_n++] = (struct iovec){p, n};
@@ -15,7 +15,7 @@ static void push_iov(struct group *g, void *p, size_t n)
 void frame_close(struct log *l, size_t align)
 {
     static uint8_t zeros[JOURNAL_ALIGN];
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
     size_t payload, pad;
 
     if (!g->head)
@@ -31,7 +31,7 @@ void frame_close(struct log *l, size_t align)
 
 static void frame_open(struct log *l, enum frame_kind kind)
 {
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
 
     frame_close(l, 8);
     g->head = arena_alloc(&g->arena, FRAME_HEAD);

@@ -306,7 +306,7 @@ struct undo {
     struct producer producer;
 };
 
-struct group {
+struct commit_group {
     uint64_t number;
     struct arena arena; // reset for each group
     struct undo *undo;
@@ -502,8 +502,8 @@ struct log {
     struct cond watch_idle;
     struct log_watch *firing;
 
-    struct journal journal; // committer
-    struct group group;     // committer
+    struct journal journal;    // committer
+    struct commit_group group; // committer
 };
 
 /* recover.c */

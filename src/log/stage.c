@@ -14,7 +14,7 @@ enum { RESERVE_MIN = 64 * 1024, RESERVE_MAX = 16 << 20 };
 
 void stage_undo(struct log *l, const struct undo *to)
 {
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
 
     for (; g->undo != to; g->undo = g->undo->older) {
         struct undo *u = g->undo;
@@ -278,7 +278,7 @@ static bool write_batches(struct log *l, struct seg *s, const struct op_part *t,
 
 static void want_sync(struct log *l, struct part *p, struct seg *s)
 {
-    struct group *g = &l->group;
+    struct commit_group *g = &l->group;
 
     for (size_t i = 0; i < g->sync_n; i++)
         if (g->sync[i].seg == s)

@@ -202,7 +202,7 @@ char *part_path(struct log *l, const struct part *p, struct arena *a)
 /* ---- the file ---- */
 
 /* What a change makes of the topics in memory. */
-struct change {
+struct topics_change {
     const struct topic *plus, *minus, *altered;
     struct log_settings settings; // of altered
     int32_t parts;
@@ -237,7 +237,7 @@ static void put_settings(struct buf *b, const struct log_settings *s)
     arena_fini(&a);
 }
 
-static void put_topic(struct buf *b, const struct topic *t, const struct change *c)
+static void put_topic(struct buf *b, const struct topic *t, const struct topics_change *c)
 {
     bool other = c->altered && t == c->altered;
     const struct log_settings *s = other ? &c->settings : &t->settings;
@@ -248,7 +248,7 @@ static void put_topic(struct buf *b, const struct topic *t, const struct change 
 }
 
 /* REQUIRES the admin token: nobody else changes what is read here. */
-static bool save(struct log *l, const struct change *c, struct err *e)
+static bool save(struct log *l, const struct topics_change *c, struct err *e)
 {
     struct buf b = buf_make(SIZE_MAX / 2);
     bool ok;
@@ -273,7 +273,7 @@ static bool save(struct log *l, const struct change *c, struct err *e)
 
 bool topics_create(struct log *l, struct err *e)
 {
-    return save(l, &(struct change){0}, e);
+    return save(l, &(struct topics_change){0}, e);
 }
 
 static void take_name(struct rd *r, struct str *name, struct log_uuid *id, int32_t *parts)
@@ -512,7 +512,7 @@ static bool create_locked(struct log *l, struct str name, int32_t partitions, co
     id.b[6] = (uint8_t)((id.b[6] & 0x0f) | 0x40); // a UUID of version 4
     id.b[8] = (uint8_t)((id.b[8] & 0x3f) | 0x80);
     t = topic_new(name, &id, partitions, &mine);
-    if (!save(l, &(struct change){.plus = t}, e)) {
+    if (!save(l, &(struct topics_change){.plus = t}, e)) {
         topic_unref(t);
         return false;
     }
@@ -548,7 +548,7 @@ static bool alter(struct log *l, struct str name, int32_t partitions, const stru
                   struct err *e)
 {
     struct topic *t = map_get(&l->by_name, name);
-    struct change c = {.altered = t, .parts = partitions};
+    struct topics_change c = {.altered = t, .parts = partitions};
 
     if (!t)
         return err_set(e, ERR_NOT_FOUND, "topic %.*s does not exist", STR_ARG(name));
@@ -615,7 +615,7 @@ static bool delete_locked(struct log *l, struct str name, struct err *e)
 
     if (!t)
         return err_set(e, ERR_NOT_FOUND, "topic %.*s does not exist", STR_ARG(name));
-    if (!save(l, &(struct change){.minus = t}, e))
+    if (!save(l, &(struct topics_change){.minus = t}, e))
         return false;
     bury_later(l, t->name, &t->id, t->part_n);
     mutex_lock(&l->topics_lock);

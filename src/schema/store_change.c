@@ -10,7 +10,7 @@
  */
 enum { SUBJECT_MAX = 4096 };
 
-struct change {
+struct store_change {
     struct schema_store *s;
     struct arena a;
     struct schema_record *records;
@@ -19,9 +19,9 @@ struct change {
     struct err *e;
 };
 
-static void begin(struct change *c, struct schema_store *s, struct err *e)
+static void begin(struct store_change *c, struct schema_store *s, struct err *e)
 {
-    *c = (struct change){.s = s, .e = e};
+    *c = (struct store_change){.s = s, .e = e};
     mutex_lock(&s->state);
     while (s->changing)
         cond_wait(&s->changed, &s->state);
@@ -31,7 +31,7 @@ static void begin(struct change *c, struct schema_store *s, struct err *e)
 
 /* ---- records, as Confluent writes them ---- */
 
-static void add_record(struct change *c, struct buf *key, struct buf *value)
+static void add_record(struct store_change *c, struct buf *key, struct buf *value)
 {
     MEM_PUSH_ROOM(c->records, c->count, c->cap);
     c->records[c->count++] = (struct schema_record){arena_str(&c->a, buf_view(key)),
@@ -80,7 +80,7 @@ static void put_references(struct buf *out, const struct schema_text *t)
     buf_str(out, STR("],"));
 }
 
-static void schema_record(struct change *c, struct str subject, int version, int id,
+static void schema_record(struct store_change *c, struct str subject, int version, int id,
                           const struct schema_text *t, bool deleted)
 {
     struct buf key = schema_key(subject, version), value = buf_make(16 * LIMIT_SCHEMA);
@@ -104,14 +104,14 @@ static void schema_record(struct change *c, struct str subject, int version, int
     add_record(c, &key, &value);
 }
 
-static void tombstone(struct change *c, struct str subject, int version)
+static void tombstone(struct store_change *c, struct str subject, int version)
 {
     struct buf key = schema_key(subject, version);
 
     add_record(c, &key, NULL);
 }
 
-static void plain_tombstone(struct change *c, const char *keytype, struct str subject)
+static void plain_tombstone(struct store_change *c, const char *keytype, struct str subject)
 {
     struct buf key = plain_key(keytype, subject);
 
@@ -119,7 +119,7 @@ static void plain_tombstone(struct change *c, const char *keytype, struct str su
 }
 
 /* Writes what there is, applies it, lets the next change begin. */
-static enum schema_code finish(struct change *c)
+static enum schema_code finish(struct store_change *c)
 {
     if (c->code == SCHEMA_OK && c->count > 0 && !c->s->append(c->s->arg, c->records, c->count, c->e)) {
         err_wrap(c->e, "the change was not stored");
@@ -139,14 +139,14 @@ static enum schema_code finish(struct change *c)
     return c->code;
 }
 
-static bool refuse(struct change *c, enum schema_code code, enum err_kind kind, const char *text)
+static bool refuse(struct store_change *c, enum schema_code code, enum err_kind kind, const char *text)
 {
     c->code = code;
     return err_set(c->e, kind, "%s", text);
 }
 
 /* A subject that may be changed. */
-static bool may_write(struct change *c, struct str subject)
+static bool may_write(struct store_change *c, struct str subject)
 {
     enum schema_mode mode = schema_mode_get(c->s, subject);
 
@@ -159,7 +159,7 @@ static bool may_write(struct change *c, struct str subject)
 
 /* ---- registering ---- */
 
-static bool good_subject(struct change *c, struct str subject)
+static bool good_subject(struct store_change *c, struct str subject)
 {
     bool ok = subject.n > 0 && subject.n <= SUBJECT_MAX && !str_starts(subject, STR(":"));
 
@@ -216,7 +216,7 @@ static void remember(struct schema_store *s, const struct schema_text *t, const 
 }
 
 /* Finds the schema in the subject: true when it is live there. Otherwise out gets the id and version it will have. */
-static bool place(struct change *c, struct str subject, const struct schema_parsed *t,
+static bool place(struct store_change *c, struct str subject, const struct schema_parsed *t,
                   struct schema_version *out)
 {
     struct schema_store *s = c->s;
@@ -241,7 +241,7 @@ static bool place(struct change *c, struct str subject, const struct schema_pars
 }
 
 /* A soft-deleted version of the same schema goes when it is registered anew, unless something refers to it. */
-static void replace_deleted(struct change *c, struct str subject, int id)
+static void replace_deleted(struct store_change *c, struct str subject, int id)
 {
     struct schema_version *all;
     size_t n;
@@ -253,7 +253,7 @@ static void replace_deleted(struct change *c, struct str subject, int id)
             tombstone(c, subject, all[i].version);
 }
 
-static bool check(struct change *c, struct str subject, const struct schema_parsed *t)
+static bool check(struct store_change *c, struct str subject, const struct schema_parsed *t)
 {
     struct schema_messages m = {.arena = &c->a};
     enum schema_code code = schema_check_parsed(c->s, subject, 0, t, &m, c->e);
@@ -276,7 +276,7 @@ enum schema_code schema_add(struct schema_store *s, struct str subject, const st
                             struct schema_version *out, struct err *e)
 {
     struct schema_parsed parsed;
-    struct change c;
+    struct store_change c;
     enum schema_code code;
 
     *out = (struct schema_version){.subject = subject};
@@ -310,7 +310,7 @@ bool schema_register(struct schema_store *s, struct str subject, const struct sc
 
 /* ---- deleting ---- */
 
-static bool not_referenced(struct change *c, struct str subject, int version)
+static bool not_referenced(struct store_change *c, struct str subject, int version)
 {
     int *ids;
     size_t n = 0;
@@ -326,7 +326,7 @@ static bool not_referenced(struct change *c, struct str subject, int version)
 }
 
 /* When the last live version of a subject goes, its level and mode go too. */
-static void forget_settings(struct change *c, struct str subject)
+static void forget_settings(struct store_change *c, struct str subject)
 {
     if (schema_level_get(c->s, subject) != SCHEMA_LEVEL_UNSET)
         plain_tombstone(c, "CONFIG", subject);
@@ -334,7 +334,8 @@ static void forget_settings(struct change *c, struct str subject)
         plain_tombstone(c, "MODE", subject);
 }
 
-static bool delete_version(struct change *c, struct str subject, int version, bool permanent, int *deleted)
+static bool delete_version(struct store_change *c, struct str subject, int version, bool permanent,
+                           int *deleted)
 {
     struct schema_version v, *live;
     struct str name = subject;
@@ -371,15 +372,15 @@ static bool delete_version(struct change *c, struct str subject, int version, bo
 enum schema_code schema_delete_version(struct schema_store *s, struct str subject, int version,
                                        bool permanent, int *deleted, struct err *e)
 {
-    struct change c;
+    struct store_change c;
 
     begin(&c, s, e);
     (void)delete_version(&c, subject, version, permanent, deleted);
     return finish(&c);
 }
 
-static bool delete_subject(struct change *c, struct str subject, bool permanent, struct schema_version *list,
-                           size_t n)
+static bool delete_subject(struct store_change *c, struct str subject, bool permanent,
+                           struct schema_version *list, size_t n)
 {
     struct buf key, value = buf_make(MIB);
 
@@ -406,7 +407,7 @@ enum schema_code schema_delete_subject(struct schema_store *s, struct str subjec
 {
     struct schema_version *live, *all, *list;
     size_t live_n, all_n, n;
-    struct change c;
+    struct store_change c;
 
     begin(&c, s, e);
     (void)schema_versions(s, subject, SCHEMA_LIVE, &c.a, &live, &live_n);
@@ -473,7 +474,7 @@ enum schema_mode schema_mode_of(struct str name)
 }
 
 /* One record {"subject":..., FIELD: value}, or a tombstone when the value is empty. */
-static void put_setting(struct change *c, const char *keytype, struct str subject, const char *field,
+static void put_setting(struct store_change *c, const char *keytype, struct str subject, const char *field,
                         const char *value)
 {
     struct buf key = plain_key(keytype, subject), text = buf_make(MIB);
@@ -492,7 +493,7 @@ static void put_setting(struct change *c, const char *keytype, struct str subjec
 enum schema_code schema_level_set(struct schema_store *s, struct str subject, enum schema_level level,
                                   struct err *e)
 {
-    struct change c;
+    struct store_change c;
 
     begin(&c, s, e);
     if ((!subject.p || good_subject(&c, subject)) && may_write(&c, subject))
@@ -503,7 +504,7 @@ enum schema_code schema_level_set(struct schema_store *s, struct str subject, en
 enum schema_code schema_mode_set(struct schema_store *s, struct str subject, enum schema_mode mode,
                                  struct err *e)
 {
-    struct change c;
+    struct store_change c;
 
     begin(&c, s, e);
     if (!subject.p || good_subject(&c, subject))

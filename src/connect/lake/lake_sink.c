@@ -17,7 +17,7 @@
 
 enum { RETRY_MS = 1000 };
 
-struct sink {
+struct lake_sink {
     struct task *task;
     struct os *os;
     struct lake *lake;
@@ -67,7 +67,7 @@ static int one_task(const struct config *c, int tasks_max)
 
 /* ---- opening ---- */
 
-static bool open_feeds(struct sink *s, struct err *e)
+static bool open_feeds(struct lake_sink *s, struct err *e)
 {
     for (size_t i = 0; i < s->count; i++) {
         size_t first = 0; // partition of the same topic
@@ -86,9 +86,9 @@ static bool open_feeds(struct sink *s, struct err *e)
     return true;
 }
 
-static void sink_close(void *state)
+static void lake_sink_close(void *state)
 {
-    struct sink *s = state;
+    struct lake_sink *s = state;
     if (!s)
         return;
     for (size_t i = 0; i < s->feed_count; i++)
@@ -98,14 +98,14 @@ static void sink_close(void *state)
     mem_free(s);
 }
 
-static bool sink_open(struct task *t, const struct config *c, struct sink_partition *parts, size_t count,
-                      void **state, struct err *e)
+static bool lake_sink_open(struct task *t, const struct config *c, struct sink_partition *parts, size_t count,
+                           void **state, struct err *e)
 {
     const struct connect_env *env = task_env(t);
     if (!env->lake)
         return err_set(e, ERR_INVALID, "this process has no lake: turn its role on");
-    struct sink *s = MEM_NEW(struct sink);
-    *s = (struct sink){
+    struct lake_sink *s = MEM_NEW(struct lake_sink);
+    *s = (struct lake_sink){
         .task = t,
         .os = env->os,
         .lake = env->lake,
@@ -117,7 +117,7 @@ static bool sink_open(struct task *t, const struct config *c, struct sink_partit
         .bytes = config_i64(c, "commit.bytes"),
     };
     if (!open_feeds(s, e)) {
-        sink_close(s);
+        lake_sink_close(s);
         return false;
     }
     *state = s;
@@ -126,7 +126,7 @@ static bool sink_open(struct task *t, const struct config *c, struct sink_partit
 
 /* ---- committing ---- */
 
-static void waiting(const struct sink *s, int64_t *rows, int64_t *bytes)
+static void waiting(const struct lake_sink *s, int64_t *rows, int64_t *bytes)
 {
     *rows = *bytes = 0;
     for (size_t i = 0; i < s->feed_count; i++) {
@@ -141,7 +141,7 @@ static bool is_passing(enum err_kind kind)
 }
 
 /* Unless it must be now, a full disk is no failure: it is tried again later. */
-static bool commit(struct sink *s, bool now, struct err *e)
+static bool commit(struct lake_sink *s, bool now, struct err *e)
 {
     struct err why;
     if (lake_commit(s->lake, s->feeds, s->feed_count, &why)) {
@@ -159,7 +159,7 @@ static bool commit(struct sink *s, bool now, struct err *e)
 }
 
 /* While too much waits and cannot be committed, the task stands still. */
-static bool wait_for_room(struct sink *s, struct err *e)
+static bool wait_for_room(struct lake_sink *s, struct err *e)
 {
     int64_t rows, bytes;
     waiting(s, &rows, &bytes);
@@ -177,9 +177,9 @@ static bool wait_for_room(struct sink *s, struct err *e)
     return true;
 }
 
-static bool sink_put(void *state, const struct sink_record *records, size_t count, struct err *e)
+static bool lake_sink_put(void *state, const struct sink_record *records, size_t count, struct err *e)
 {
-    struct sink *s = state;
+    struct lake_sink *s = state;
     for (size_t i = 0; i < count; i++) {
         const struct sink_record *r = &records[i];
         if (!lake_feed_put(s->feeds[s->feed_of[r->from - s->parts]], r->from->partition, &r->r, e))
@@ -192,9 +192,9 @@ static bool sink_put(void *state, const struct sink_record *records, size_t coun
     return wait_for_room(s, e);
 }
 
-static int64_t sink_next_flush_ms(void *state)
+static int64_t lake_sink_next_flush_ms(void *state)
 {
-    struct sink *s = state;
+    struct lake_sink *s = state;
     if (s->first_ns == 0)
         return -1;
     int64_t due = s->first_ns + s->interval_ms * 1000000;
@@ -204,10 +204,10 @@ static int64_t sink_next_flush_ms(void *state)
     return left <= 0 ? 0 : (left + 999999) / 1000000;
 }
 
-static bool sink_flush(void *state, bool all, int64_t *safe, struct err *e)
+static bool lake_sink_flush(void *state, bool all, int64_t *safe, struct err *e)
 {
-    struct sink *s = state;
-    if (s->first_ns != 0 && (all || sink_next_flush_ms(s) == 0) && !commit(s, all, e))
+    struct lake_sink *s = state;
+    if (s->first_ns != 0 && (all || lake_sink_next_flush_ms(s) == 0) && !commit(s, all, e))
         return false;
     for (size_t i = 0; i < s->count; i++) {
         int64_t at = lake_feed_safe(s->feeds[s->feed_of[i]], s->parts[i].partition);
@@ -222,11 +222,11 @@ static bool sink_flush(void *state, bool all, int64_t *safe, struct err *e)
 static const char *const names[] = {"io.tarn.connect.lake.LakeSinkConnector", NULL};
 
 static const struct sink_class ops = {
-    .open = sink_open,
-    .put = sink_put,
-    .flush = sink_flush,
-    .next_flush_ms = sink_next_flush_ms,
-    .close = sink_close,
+    .open = lake_sink_open,
+    .put = lake_sink_put,
+    .flush = lake_sink_flush,
+    .next_flush_ms = lake_sink_next_flush_ms,
+    .close = lake_sink_close,
 };
 
 const struct connector_class lake_sink_class = {

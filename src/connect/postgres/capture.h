@@ -27,7 +27,7 @@ struct capture {
     struct link sql, replication;
     struct server_facts server;
     struct events events;
-    struct groups groups;
+    struct pggroups groups;
     struct pgout decoder;
     struct map tables; // oid (4 bytes) -> struct pg_table *; the capture itself: the table is not wanted
     struct pg_table *last_table;
@@ -53,26 +53,26 @@ int64_t capture_now_us(const struct capture *c);
 void capture_report(struct capture *c, bool must, const char *fmt, ...) PRINTF(3, 4);
 void capture_warn(void *capture, const char *text);
 /* Waits until a group can be filled. NULL and e: an append failed, or the task should stop. */
-struct group *capture_group(struct capture *c, struct err *e);
+struct pggroup *capture_group(struct capture *c, struct err *e);
 /* The position "all before `lsn` is processed", in out. */
 struct str position_text(const struct capture *c, uint64_t lsn, char *out, size_t size);
 
 /* ---- change.c ---- */
 
 /* Where and when a change was made; the rest of its source block is the capture's. */
-struct change {
+struct pgchange {
     char op;
     struct pg_table *table;
     const struct pgout_row *before, *after;
     struct event_source source;
 };
 /* One event, with its tombstone where there is one, into the group. The table's topic is made when it is the first. */
-bool pgchange_add(struct capture *c, struct group *g, struct change *ch, struct err *e) MUST_CHECK;
-bool pgchange_insert(struct capture *c, struct group *g, struct pg_table *t, const struct pgout_msg *m,
+bool pgchange_add(struct capture *c, struct pggroup *g, struct pgchange *ch, struct err *e) MUST_CHECK;
+bool pgchange_insert(struct capture *c, struct pggroup *g, struct pg_table *t, const struct pgout_msg *m,
                      const struct event_source *src, struct err *e) MUST_CHECK;
-bool pgchange_update(struct capture *c, struct group *g, struct pg_table *t, const struct pgout_msg *m,
+bool pgchange_update(struct capture *c, struct pggroup *g, struct pg_table *t, const struct pgout_msg *m,
                      const struct event_source *src, struct err *e) MUST_CHECK;
-bool pgchange_delete(struct capture *c, struct group *g, struct pg_table *t, const struct pgout_msg *m,
+bool pgchange_delete(struct capture *c, struct pggroup *g, struct pg_table *t, const struct pgout_msg *m,
                      const struct event_source *src, struct err *e) MUST_CHECK;
 bool pgchange_topic(struct capture *c, struct pg_table *t, struct err *e) MUST_CHECK;
 

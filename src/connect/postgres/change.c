@@ -39,7 +39,7 @@ static int put_headers(struct capture *c, struct record_header *h, const char *k
 }
 
 /* key_header NULL: none. `key_row` is the row whose key is that header's value. */
-static bool add(struct capture *c, struct group *g, struct change *ch, const char *key_header,
+static bool add(struct capture *c, struct pggroup *g, struct pgchange *ch, const char *key_header,
                 const struct pgout_row *key_row, struct err *e)
 {
     struct record_header headers[HEADERS_MAX];
@@ -69,23 +69,23 @@ static bool add(struct capture *c, struct group *g, struct change *ch, const cha
     return pggroup_add(g, ch->table->out, &r, e);
 }
 
-bool pgchange_add(struct capture *c, struct group *g, struct change *ch, struct err *e)
+bool pgchange_add(struct capture *c, struct pggroup *g, struct pgchange *ch, struct err *e)
 {
     return add(c, g, ch, NULL, NULL, e);
 }
 
-bool pgchange_insert(struct capture *c, struct group *g, struct pg_table *t, const struct pgout_msg *m,
+bool pgchange_insert(struct capture *c, struct pggroup *g, struct pg_table *t, const struct pgout_msg *m,
                      const struct event_source *src, struct err *e)
 {
-    struct change ch = {.op = 'c', .table = t, .after = &m->row.new, .source = *src};
+    struct pgchange ch = {.op = 'c', .table = t, .after = &m->row.new, .source = *src};
 
     return c->settings.skip_create || add(c, g, &ch, NULL, NULL, e);
 }
 
-bool pgchange_delete(struct capture *c, struct group *g, struct pg_table *t, const struct pgout_msg *m,
+bool pgchange_delete(struct capture *c, struct pggroup *g, struct pg_table *t, const struct pgout_msg *m,
                      const struct event_source *src, struct err *e)
 {
-    struct change ch = {.op = 'd', .table = t, .before = &m->row.old, .source = *src};
+    struct pgchange ch = {.op = 'd', .table = t, .before = &m->row.old, .source = *src};
 
     return c->settings.skip_delete || add(c, g, &ch, NULL, NULL, e);
 }
@@ -115,20 +115,20 @@ static void fill_unchanged(const struct pgout_row *old, const struct pgout_row *
 }
 
 /* A new key is another row to those who read by key: the old one goes, the new one comes. */
-static bool replace_row(struct capture *c, struct group *g, struct pg_table *t, const struct pgout_msg *m,
+static bool replace_row(struct capture *c, struct pggroup *g, struct pg_table *t, const struct pgout_msg *m,
                         const struct event_source *src, struct err *e)
 {
-    struct change gone = {.op = 'd', .table = t, .before = &m->row.old, .source = *src};
-    struct change come = {.op = 'c', .table = t, .after = &m->row.new, .source = *src};
+    struct pgchange gone = {.op = 'd', .table = t, .before = &m->row.old, .source = *src};
+    struct pgchange come = {.op = 'c', .table = t, .after = &m->row.new, .source = *src};
 
     return add(c, g, &gone, "__debezium.newkey", &m->row.new, e) &&
            add(c, g, &come, "__debezium.oldkey", &m->row.old, e);
 }
 
-bool pgchange_update(struct capture *c, struct group *g, struct pg_table *t, const struct pgout_msg *m,
+bool pgchange_update(struct capture *c, struct pggroup *g, struct pg_table *t, const struct pgout_msg *m,
                      const struct event_source *src, struct err *e)
 {
-    struct change ch = {.op = 'u', .table = t, .after = &m->row.new, .source = *src};
+    struct pgchange ch = {.op = 'u', .table = t, .after = &m->row.new, .source = *src};
 
     if (c->settings.skip_update)
         return true;

@@ -10,16 +10,16 @@
 
 enum { SPOOL_WRITE_BYTES = 4 << 20 };
 
-void pggroups_init(struct groups *g, struct task *t)
+void pggroups_init(struct pggroups *g, struct task *t)
 {
-    *g = (struct groups){.task = t, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    *g = (struct pggroups){.task = t, .event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     assert(g->event_fd >= 0);
     mutex_init(&g->lock);
     for (size_t i = 0; i < GROUPS; i++)
         g->group[i].owner = g;
 }
 
-static void group_free(struct group *g)
+static void group_free(struct pggroup *g)
 {
     for (size_t i = 0; i < g->topic_cap; i++) {
         batch_fini(&g->topics[i].writer);
@@ -31,7 +31,7 @@ static void group_free(struct group *g)
     mem_free(g->parts);
 }
 
-void pggroups_fini(struct groups *g)
+void pggroups_fini(struct pggroups *g)
 {
     pggroups_abandon(g);
     for (size_t i = 0; i < GROUPS; i++)
@@ -43,7 +43,7 @@ void pggroups_fini(struct groups *g)
     (void)close(g->event_fd);
 }
 
-size_t pggroups_topic(struct groups *g, struct str topic)
+size_t pggroups_topic(struct pggroups *g, struct str topic)
 {
     for (size_t i = 0; i < g->topic_count; i++)
         if (str_eq(g->topics[i], topic))
@@ -53,12 +53,12 @@ size_t pggroups_topic(struct groups *g, struct str topic)
     return g->topic_count++;
 }
 
-struct group *pggroups_filling(struct groups *g)
+struct pggroup *pggroups_filling(struct pggroups *g)
 {
     return g->flying == GROUPS ? NULL : &g->group[(g->first + g->flying) % GROUPS];
 }
 
-static void make_room(struct group *g, size_t topics)
+static void make_room(struct pggroup *g, size_t topics)
 {
     if (topics <= g->topic_cap)
         return;
@@ -71,7 +71,7 @@ static void make_room(struct group *g, size_t topics)
 }
 
 /* Makes room in memory: what is whole goes to the topic's file. */
-static bool spool_whole(struct group *g, struct group_topic *t, struct err *e)
+static bool spool_whole(struct pggroup *g, struct group_topic *t, struct err *e)
 {
     const struct connect_env *env = task_env(g->owner->task);
 
@@ -86,14 +86,14 @@ static bool spool_whole(struct group *g, struct group_topic *t, struct err *e)
     return true;
 }
 
-static bool next_batch(struct group *g, struct group_topic *t, struct err *e)
+static bool next_batch(struct pggroup *g, struct group_topic *t, struct err *e)
 {
     buf_str(&t->whole, batch_end(&t->writer));
     batch_begin(&t->writer, LIMIT_BATCH);
     return g->bytes < GROUP_MEMORY_BYTES || t->whole.n < SPOOL_WRITE_BYTES || spool_whole(g, t, e);
 }
 
-bool pggroup_add(struct group *g, size_t topic, const struct record *r, struct err *e)
+bool pggroup_add(struct pggroup *g, size_t topic, const struct record *r, struct err *e)
 {
     struct group_topic *t;
     size_t before;
@@ -117,7 +117,7 @@ bool pggroup_add(struct group *g, size_t topic, const struct record *r, struct e
     return true;
 }
 
-static void pggroup_drop(struct group *g)
+static void pggroup_drop(struct pggroup *g)
 {
     for (size_t i = 0; i < g->topic_cap; i++) {
         g->topics[i].used = false;
@@ -130,8 +130,8 @@ static void pggroup_drop(struct group *g)
 
 static void landed(void *arg, bool ok, const struct err *e)
 {
-    struct group *g = arg;
-    struct groups *all = g->owner;
+    struct pggroup *g = arg;
+    struct pggroups *all = g->owner;
 
     mutex_lock(&all->lock);
     if (!ok && !all->failed)
@@ -157,9 +157,9 @@ static bool topic_bytes(struct group_topic *t, struct str *out, struct err *e)
     return true;
 }
 
-bool pggroups_send(struct groups *g, struct str partition_json, struct str position, struct err *e)
+bool pggroups_send(struct pggroups *g, struct str partition_json, struct str position, struct err *e)
 {
-    struct group *f = pggroups_filling(g);
+    struct pggroup *f = pggroups_filling(g);
     size_t n = 0;
 
     assert(f && !f->flying && position.n < sizeof f->position);
@@ -185,7 +185,7 @@ bool pggroups_send(struct groups *g, struct str partition_json, struct str posit
     return true;
 }
 
-bool pggroups_take(struct groups *g, uint64_t *end_lsn, struct err *e)
+bool pggroups_take(struct pggroups *g, uint64_t *end_lsn, struct err *e)
 {
     size_t n;
     bool failed;
@@ -200,7 +200,7 @@ bool pggroups_take(struct groups *g, uint64_t *end_lsn, struct err *e)
         *e = g->err;
     mutex_unlock(&g->lock);
     for (; n > 0; n--) {
-        struct group *f = &g->group[g->first];
+        struct pggroup *f = &g->group[g->first];
 
         if (!failed && f->end_lsn > *end_lsn)
             *end_lsn = f->end_lsn;
@@ -212,7 +212,7 @@ bool pggroups_take(struct groups *g, uint64_t *end_lsn, struct err *e)
     return !failed || err_wrap(e, "append");
 }
 
-void pggroups_abandon(struct groups *g)
+void pggroups_abandon(struct pggroups *g)
 {
     struct err e;
     uint64_t lsn = 0;
@@ -225,7 +225,7 @@ void pggroups_abandon(struct groups *g)
     source_begin_anew(g->task);
 }
 
-bool pggroups_wait(struct groups *g, uint64_t *end_lsn, struct err *e)
+bool pggroups_wait(struct pggroups *g, uint64_t *end_lsn, struct err *e)
 {
     bool ok = true;
 

@@ -29,7 +29,7 @@ struct group_topic {
     bool used;
 };
 
-struct group {
+struct pggroup {
     struct source_write write;
     struct log_part_write *parts; // [topics + 1]
     struct group_topic *topics;   // [topics]
@@ -40,14 +40,14 @@ struct group {
     int64_t commit_us; // of the newest change in it
     char position[2048];
     bool flying;
-    struct groups *owner;
+    struct pggroups *owner;
 };
 
-struct groups {
+struct pggroups {
     struct task *task;
     struct str *topics; // names by number
     size_t topic_count, topic_cap;
-    struct group group[GROUPS];
+    struct pggroup group[GROUPS];
     size_t first, flying; // the oldest in flight, and how many
     struct mutex lock;    // guards landed, failed, err
     size_t landed;        // answered and not yet taken
@@ -56,17 +56,18 @@ struct groups {
     int event_fd;   // readable when a group has landed
 };
 
-void pggroups_init(struct groups *g, struct task *t);
-void pggroups_fini(struct groups *g);                      // waits for what is in flight
-size_t pggroups_topic(struct groups *g, struct str topic); // the number of a topic; copies the name
+void pggroups_init(struct pggroups *g, struct task *t);
+void pggroups_fini(struct pggroups *g);                      // waits for what is in flight
+size_t pggroups_topic(struct pggroups *g, struct str topic); // the number of a topic; copies the name
 /* The group being filled; NULL when all are in flight: wait for event_fd, then pggroups_take(). */
-struct group *pggroups_filling(struct groups *g);
-bool pggroup_add(struct group *g, size_t topic, const struct record *r, struct err *e) MUST_CHECK;
+struct pggroup *pggroups_filling(struct pggroups *g);
+bool pggroup_add(struct pggroup *g, size_t topic, const struct record *r, struct err *e) MUST_CHECK;
 /* Sends the group being filled. position: JSON text, or p NULL for rows only. False: nothing was sent. */
-bool pggroups_send(struct groups *g, struct str partition_json, struct str position,
+bool pggroups_send(struct pggroups *g, struct str partition_json, struct str position,
                    struct err *e) MUST_CHECK;
 /* Takes what has landed. False, with e: an append failed; the task cannot go on. *end_lsn is raised to what is durable. */
-bool pggroups_take(struct groups *g, uint64_t *end_lsn, struct err *e) MUST_CHECK;
+bool pggroups_take(struct pggroups *g, uint64_t *end_lsn, struct err *e) MUST_CHECK;
 void pggroups_abandon(
-    struct groups *g); // waits for what is in flight, throws away what is not, forgets failures
-bool pggroups_wait(struct groups *g, uint64_t *end_lsn, struct err *e) MUST_CHECK; // until none is in flight
+    struct pggroups *g); // waits for what is in flight, throws away what is not, forgets failures
+bool pggroups_wait(struct pggroups *g, uint64_t *end_lsn,
+                   struct err *e) MUST_CHECK; // until none is in flight

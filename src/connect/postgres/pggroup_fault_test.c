@@ -82,9 +82,9 @@ static int64_t goal_now(void)
 }
 
 /* One transaction: n to each topic. */
-static bool send_number(struct groups *g, int64_t n, struct err *e)
+static bool send_number(struct pggroups *g, int64_t n, struct err *e)
 {
-    struct group *f = pggroups_filling(g);
+    struct pggroup *f = pggroups_filling(g);
     char value[24], position[32];
 
     (void)snprintf(value, sizeof value, "%lld", (long long)n);
@@ -97,7 +97,7 @@ static bool send_number(struct groups *g, int64_t n, struct err *e)
     return pggroups_send(g, STR("{\"p\":1}"), str_of(position), e);
 }
 
-static bool send_all(struct task *t, struct groups *g, struct err *e)
+static bool send_all(struct task *t, struct pggroups *g, struct err *e)
 {
     uint64_t durable = 0;
     int64_t n = position_number(t);
@@ -121,7 +121,7 @@ static bool send_all(struct task *t, struct groups *g, struct err *e)
 
 static bool source_task(struct task *t, const struct config *c, struct err *e)
 {
-    struct groups g;
+    struct pggroups g;
 
     (void)c;
     for (int i = 0; i < TOPICS; i++)

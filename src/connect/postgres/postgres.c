@@ -48,9 +48,9 @@ void capture_warn(void *capture, const char *text)
         env->warn(env->warn_arg, text);
 }
 
-struct group *capture_group(struct capture *c, struct err *e)
+struct pggroup *capture_group(struct capture *c, struct err *e)
 {
-    struct group *g;
+    struct pggroup *g;
 
     while (!(g = pggroups_filling(&c->groups))) {
         struct pollfd p[2] = {

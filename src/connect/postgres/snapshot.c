@@ -138,9 +138,9 @@ static const char *mark(const struct snapshot *s, bool last_of_table, bool last_
 static bool emit_kept(struct snapshot *s, bool last_of_table, bool last_of_all, struct err *e)
 {
     struct capture *c = s->c;
-    struct group *g = capture_group(c, e);
+    struct pggroup *g = capture_group(c, e);
     struct pgout_row row;
-    struct change ch = {
+    struct pgchange ch = {
         .op = 'r',
         .table = s->kept_table,
         .after = &row,
@@ -301,7 +301,7 @@ static bool finish(struct snapshot *s, struct err *e)
     struct capture *c = s->c;
     char position[2048];
     uint64_t durable = 0;
-    struct group *g;
+    struct pggroup *g;
 
     if (s->kept && !emit_kept(s, true, true, e))
         return false;

@@ -19,7 +19,7 @@ enum {
 
 struct stream {
     struct capture *c;
-    struct group *group; // being filled; NULL when none is free
+    struct pggroup *group; // being filled; NULL when none is free
     bool in_transaction, skipping;
     struct event_source source;
     char origin[256];
@@ -127,7 +127,8 @@ static void on_origin(struct stream *s, const struct pgout_msg *m)
 static bool on_truncate(struct stream *s, const struct pgout_msg *m, struct err *e)
 {
     for (size_t i = 0; i < m->truncate.count && !s->c->settings.skip_truncate; i++) {
-        struct change ch = {.op = 't', .table = find_table(s, m->truncate.relations[i]), .source = s->source};
+        struct pgchange ch = {
+            .op = 't', .table = find_table(s, m->truncate.relations[i]), .source = s->source};
 
         if (ch.table && !pgchange_add(s->c, s->group, &ch, e))
             return false;

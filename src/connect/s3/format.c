@@ -19,7 +19,7 @@ bool format_schema_id(struct str value, int *id)
 }
 
 /* Gives the block's bytes to the object when there are enough of them. */
-static bool pour(struct sink_file *f, struct buf *b, size_t at_least, struct err *e)
+static bool pour(struct s3_sink_file *f, struct buf *b, size_t at_least, struct err *e)
 {
     if (!buf_ok(b))
         return err_set(e, ERR_LIMIT, "a record is over %zu bytes", b->max);
@@ -33,7 +33,7 @@ static bool pour(struct sink_file *f, struct buf *b, size_t at_least, struct err
 
 /* ---- Avro ---- */
 
-static bool container_begin(struct sink_file *f, struct err *e)
+static bool container_begin(struct s3_sink_file *f, struct err *e)
 {
     struct buf head = buf_make(2 * LIMIT_SCHEMA);
     struct schema_version v;
@@ -56,7 +56,7 @@ static bool container_begin(struct sink_file *f, struct err *e)
     return ok;
 }
 
-static bool container_block(struct sink_file *f, struct err *e)
+static bool container_block(struct s3_sink_file *f, struct err *e)
 {
     struct buf out = buf_make(2 * LIMIT_BATCH);
     bool ok = avro_file_block(&out, f->sink->set.codec, f->records, buf_view(&f->block), f->sync, e) &&
@@ -68,7 +68,7 @@ static bool container_block(struct sink_file *f, struct err *e)
     return ok;
 }
 
-static bool container_add(struct sink_file *f, struct str value, struct err *e)
+static bool container_add(struct s3_sink_file *f, struct str value, struct err *e)
 {
     buf_put(&f->block, value.p + WIRE_PREFIX, value.n - WIRE_PREFIX);
     f->records++;
@@ -77,14 +77,14 @@ static bool container_add(struct sink_file *f, struct str value, struct err *e)
     return f->block.n < BLOCK_BYTES || container_block(f, e);
 }
 
-static bool container_end(struct sink_file *f, struct err *e)
+static bool container_end(struct s3_sink_file *f, struct err *e)
 {
     return f->records == 0 || container_block(f, e);
 }
 
 /* ---- lines and bytes ---- */
 
-static bool plain_begin(struct sink_file *f, struct err *e)
+static bool plain_begin(struct s3_sink_file *f, struct err *e)
 {
     (void)f;
     (void)e;
@@ -109,7 +109,7 @@ static void put_compact(struct buf *out, struct str json)
     }
 }
 
-static bool json_add(struct sink_file *f, struct str value, struct err *e)
+static bool json_add(struct s3_sink_file *f, struct str value, struct err *e)
 {
     json_error_t why;
     json_t *v = json_loadb(value.p, value.n, JSON_DECODE_ANY, &why);
@@ -122,14 +122,14 @@ static bool json_add(struct sink_file *f, struct str value, struct err *e)
     return pour(f, &f->block, BLOCK_BYTES, e);
 }
 
-static bool bytes_add(struct sink_file *f, struct str value, struct err *e)
+static bool bytes_add(struct s3_sink_file *f, struct str value, struct err *e)
 {
     buf_str(&f->block, value);
     buf_str(&f->block, f->sink->set.separator);
     return pour(f, &f->block, BLOCK_BYTES, e);
 }
 
-static bool plain_end(struct sink_file *f, struct err *e)
+static bool plain_end(struct s3_sink_file *f, struct err *e)
 {
     return pour(f, &f->block, 1, e);
 }

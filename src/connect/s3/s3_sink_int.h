@@ -30,16 +30,16 @@ void path_write(const struct path_rule *rule, int32_t partition, int64_t path_ti
 
 /* ---- format.c ---- */
 
-struct sink_file;
+struct s3_sink_file;
 
 struct sink_format {
     const char *name;      // its class
     const char *converter; // the value.converter it copies from, last word
     const char *extension; // ".avro"; NULL: format.bytearray.extension
     bool has_schema;       // records begin with a schema's id, and a file has one
-    bool (*begin)(struct sink_file *f, struct err *e);
-    bool (*add)(struct sink_file *f, struct str value, struct err *e);
-    bool (*end)(struct sink_file *f, struct err *e);
+    bool (*begin)(struct s3_sink_file *f, struct err *e);
+    bool (*add)(struct s3_sink_file *f, struct str value, struct err *e);
+    bool (*end)(struct s3_sink_file *f, struct err *e);
 };
 
 const struct sink_format *format_find(struct str class_name); // NULL: not supported
@@ -48,7 +48,7 @@ bool format_schema_id(struct str value, int *id);
 
 /* ---- settings.c ---- */
 
-struct sink_settings {
+struct s3_sink_settings {
     struct str bucket, topics_dir, dir_delim, file_delim, codec, extension, separator;
     int pad;
     const struct sink_format *format;
@@ -59,39 +59,39 @@ struct sink_settings {
 };
 
 /* Of a configuration that was checked. Strings are the configuration's. */
-void settings_read(const struct config *c, struct sink_settings *out);
+void s3_sink_settings_read(const struct config *c, struct s3_sink_settings *out);
 /* Where the objects go. *own: to be closed by the sink. */
-bool settings_open_store(const struct config *c, const struct connect_env *env, struct blobs **out, bool *own,
-                         struct err *e) MUST_CHECK;
+bool s3_sink_open_store(const struct config *c, const struct connect_env *env, struct blobs **out, bool *own,
+                        struct err *e) MUST_CHECK;
 
 /* ---- sink.c ---- */
 
 /* An object that is being written. */
-struct sink_file {
-    struct sink *sink;
+struct s3_sink_file {
+    struct s3_sink *sink;
     char *path; // of its records; what tells the open files of a partition apart
     struct object_put *put;
     struct buf block; // bytes not given to put yet
     int64_t records;  // of them, in the block (Avro counts them)
     int schema_id;
     uint8_t sync[16]; // Avro's marker: from the name, so that a repeated file has the same bytes
-    struct sink_file *next;
+    struct s3_sink_file *next;
 };
 
-struct sink {
+struct s3_sink {
     const struct connect_env *env;
-    struct sink_settings set;
+    struct s3_sink_settings set;
     struct blobs *blobs;
     bool own_blobs;
-    struct sink_part *parts;
+    struct s3_sink_part *parts;
     size_t count;
     struct buf name; // scratch
 };
 
 /* All of it but the task, for tests. */
-bool sink_open(const struct connect_env *env, const struct config *c, const struct sink_partition *parts,
-               size_t count, struct sink **out, struct err *e) MUST_CHECK;
-bool sink_put(void *state, const struct sink_record *records, size_t count, struct err *e);
-bool sink_flush(void *state, bool all, int64_t *safe, struct err *e);
-int64_t sink_next_flush_ms(void *state);
-void sink_close(void *state);
+bool s3_sink_open(const struct connect_env *env, const struct config *c, const struct sink_partition *parts,
+                  size_t count, struct s3_sink **out, struct err *e) MUST_CHECK;
+bool s3_sink_put(void *state, const struct sink_record *records, size_t count, struct err *e);
+bool s3_sink_flush(void *state, bool all, int64_t *safe, struct err *e);
+int64_t s3_sink_next_flush_ms(void *state);
+void s3_sink_close(void *state);

@@ -226,9 +226,9 @@ static void read_path(const struct config *c, struct path_rule *out)
     }
 }
 
-void settings_read(const struct config *c, struct sink_settings *out)
+void s3_sink_settings_read(const struct config *c, struct s3_sink_settings *out)
 {
-    *out = (struct sink_settings){
+    *out = (struct s3_sink_settings){
         .bucket = config_str(c, "s3.bucket.name"),
         .topics_dir = config_str(c, "topics.dir"),
         .dir_delim = config_str(c, "directory.delim"),
@@ -299,8 +299,8 @@ static const char *key_of(const struct config *c, const char *key, const char *e
     return v.n > 0 ? v.p : getenv(env_name); // NOLINT(concurrency-mt-unsafe): nobody changes the environment
 }
 
-bool settings_open_store(const struct config *c, const struct connect_env *env, struct blobs **out, bool *own,
-                         struct err *e)
+bool s3_sink_open_store(const struct config *c, const struct connect_env *env, struct blobs **out, bool *own,
+                        struct err *e)
 {
     struct str url = config_str(c, "store.url"), scheme = STR("https");
     struct object_remote remote = {
@@ -343,9 +343,9 @@ bool settings_open_store(const struct config *c, const struct connect_env *env, 
 static bool class_open(struct task *t, const struct config *c, struct sink_partition *parts, size_t count,
                        void **state, struct err *e)
 {
-    struct sink *s;
+    struct s3_sink *s;
 
-    if (!sink_open(task_env(t), c, parts, count, &s, e))
+    if (!s3_sink_open(task_env(t), c, parts, count, &s, e))
         return false;
     *state = s;
     return true;
@@ -356,10 +356,10 @@ static const char *const names[] = {"io.confluent.connect.s3.S3SinkConnector", "
 
 static const struct sink_class ops = {
     .open = class_open,
-    .put = sink_put,
-    .flush = sink_flush,
-    .next_flush_ms = sink_next_flush_ms,
-    .close = sink_close,
+    .put = s3_sink_put,
+    .flush = s3_sink_flush,
+    .next_flush_ms = s3_sink_next_flush_ms,
+    .close = s3_sink_close,
 };
 
 const struct connector_class s3_sink_class = {

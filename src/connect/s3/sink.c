@@ -12,7 +12,7 @@ enum { FILES_MAX = 256, NAME_MAX_BYTES = 1024 }; // open files of a partition; a
 #define NEVER INT64_MAX
 
 /* A partition of a topic. */
-struct sink_part {
+struct s3_sink_part {
     char *topic;
     int32_t partition;
     int64_t safe;        // below it all is durable
@@ -24,13 +24,13 @@ struct sink_part {
     int64_t path_ms;     // path_time() of the last record
     int schema_id;       // of the open files
     char *path;          // of the last record
-    struct sink_file *files;
+    struct s3_sink_file *files;
     size_t file_count;
 };
 
 /* ---- files ---- */
 
-static void file_free(struct sink_file *f)
+static void file_free(struct s3_sink_file *f)
 {
     object_put_abort(f->put);
     buf_fini(&f->block);
@@ -38,10 +38,10 @@ static void file_free(struct sink_file *f)
     mem_free(f);
 }
 
-static void drop_files(struct sink_part *p)
+static void drop_files(struct s3_sink_part *p)
 {
     while (p->files) {
-        struct sink_file *f = p->files;
+        struct s3_sink_file *f = p->files;
 
         p->files = f->next;
         file_free(f);
@@ -51,10 +51,10 @@ static void drop_files(struct sink_part *p)
 }
 
 /* topics.dir/TOPIC/PATH/TOPIC+PARTITION+OFFSET.avro */
-static bool file_name(struct sink *s, const struct sink_part *p, const char *path, int64_t offset,
+static bool file_name(struct s3_sink *s, const struct s3_sink_part *p, const char *path, int64_t offset,
                       struct err *e)
 {
-    const struct sink_settings *set = &s->set;
+    const struct s3_sink_settings *set = &s->set;
     struct buf *b = &s->name;
 
     buf_reset(b);
@@ -67,15 +67,15 @@ static bool file_name(struct sink *s, const struct sink_part *p, const char *pat
                                 p->topic, NAME_MAX_BYTES);
 }
 
-static bool file_new(struct sink *s, struct sink_part *p, const char *path, int64_t offset,
-                     struct sink_file **out, struct err *e)
+static bool file_new(struct s3_sink *s, struct s3_sink_part *p, const char *path, int64_t offset,
+                     struct s3_sink_file **out, struct err *e)
 {
-    struct sink_file *f;
+    struct s3_sink_file *f;
 
     if (!file_name(s, p, path, offset, e))
         return false;
-    f = MEM_NEW(struct sink_file);
-    *f = (struct sink_file){
+    f = MEM_NEW(struct s3_sink_file);
+    *f = (struct s3_sink_file){
         .sink = s, .path = mem_str(path), .block = buf_make(2 * LIMIT_BATCH), .schema_id = p->schema_id};
     if (EVP_Digest(s->name.p, s->name.n, f->sync, NULL, EVP_md5(), NULL) != 1 ||
         !object_put_begin(s->blobs, s->set.bucket, buf_view(&s->name), NULL, &f->put, e) ||
@@ -90,10 +90,10 @@ static bool file_new(struct sink *s, struct sink_part *p, const char *path, int6
     return true;
 }
 
-static bool file_for(struct sink *s, struct sink_part *p, const char *path, int64_t offset,
-                     struct sink_file **out, struct err *e)
+static bool file_for(struct s3_sink *s, struct s3_sink_part *p, const char *path, int64_t offset,
+                     struct s3_sink_file **out, struct err *e)
 {
-    for (struct sink_file *f = p->files; f; f = f->next)
+    for (struct s3_sink_file *f = p->files; f; f = f->next)
         if (strcmp(f->path, path) == 0) {
             *out = f;
             return true;
@@ -101,7 +101,7 @@ static bool file_for(struct sink *s, struct sink_part *p, const char *path, int6
     return file_new(s, p, path, offset, out, e);
 }
 
-static bool file_commit(struct sink *s, struct sink_file *f, struct err *e)
+static bool file_commit(struct s3_sink *s, struct s3_sink_file *f, struct err *e)
 {
     struct object_info info;
     struct arena a = {0};
@@ -118,22 +118,22 @@ static bool file_commit(struct sink *s, struct sink_file *f, struct err *e)
 
 /* ---- rotation ---- */
 
-static int64_t now_ms(const struct sink *s)
+static int64_t now_ms(const struct s3_sink *s)
 {
     return s->env->os->wall_us(s->env->os) / 1000;
 }
 
-static void schedule(const struct sink *s, struct sink_part *p, int64_t now)
+static void schedule(const struct s3_sink *s, struct s3_sink_part *p, int64_t now)
 {
     p->schedule_ms = s->set.schedule_ms > 0 ? (now / s->set.schedule_ms + 1) * s->set.schedule_ms : NEVER;
 }
 
 /* All open files become objects. When one cannot, none of the position moves; the others will be overwritten. */
-static bool rotate(struct sink *s, struct sink_part *p, int64_t now, struct err *e)
+static bool rotate(struct s3_sink *s, struct s3_sink_part *p, int64_t now, struct err *e)
 {
     bool ok = true;
 
-    for (struct sink_file *f = p->files; ok && f; f = f->next)
+    for (struct s3_sink_file *f = p->files; ok && f; f = f->next)
         ok = file_commit(s, f, e) || err_wrap(e, "objects of %s-%d", p->topic, p->partition);
     drop_files(p);
     if (ok)
@@ -142,13 +142,13 @@ static bool rotate(struct sink *s, struct sink_part *p, int64_t now, struct err 
     return ok;
 }
 
-static bool is_wallclock(const struct sink *s)
+static bool is_wallclock(const struct s3_sink *s)
 {
     return s->set.path.timed && s->set.path.extractor == EXTRACT_WALLCLOCK;
 }
 
 /* When the open files are due though no record comes. */
-static int64_t due_ms(const struct sink *s, const struct sink_part *p)
+static int64_t due_ms(const struct s3_sink *s, const struct s3_sink_part *p)
 {
     int64_t due = p->schedule_ms;
 
@@ -160,8 +160,8 @@ static int64_t due_ms(const struct sink *s, const struct sink_part *p)
 }
 
 /* Must the open files be closed before this record? */
-static bool must_rotate(const struct sink *s, const struct sink_part *p, int64_t time_ms, const char *path,
-                        int schema_id)
+static bool must_rotate(const struct s3_sink *s, const struct s3_sink_part *p, int64_t time_ms,
+                        const char *path, int schema_id)
 {
     if (p->records == 0)
         return false;
@@ -176,7 +176,7 @@ static bool must_rotate(const struct sink *s, const struct sink_part *p, int64_t
 /* ---- records ---- */
 
 /* The path of a record of that time. Records mostly follow one another, so the last one is kept. */
-static const char *path_of(struct sink *s, struct sink_part *p, int64_t time_ms, struct buf *scratch)
+static const char *path_of(struct s3_sink *s, struct s3_sink_part *p, int64_t time_ms, struct buf *scratch)
 {
     int64_t of = path_time(&s->set.path, time_ms);
 
@@ -186,7 +186,7 @@ static const char *path_of(struct sink *s, struct sink_part *p, int64_t time_ms,
     return buf_z(scratch);
 }
 
-static void keep_path(struct sink *s, struct sink_part *p, const char *path, int64_t time_ms)
+static void keep_path(struct s3_sink *s, struct s3_sink_part *p, const char *path, int64_t time_ms)
 {
     if (p->path == path)
         return;
@@ -195,11 +195,12 @@ static void keep_path(struct sink *s, struct sink_part *p, const char *path, int
     p->path_ms = path_time(&s->set.path, time_ms);
 }
 
-static bool put_one(struct sink *s, struct sink_part *p, const struct record *r, int64_t now, struct err *e)
+static bool put_one(struct s3_sink *s, struct s3_sink_part *p, const struct record *r, int64_t now,
+                    struct err *e)
 {
     int64_t time_ms = s->set.path.extractor == EXTRACT_RECORD ? r->timestamp_ms : now;
     struct buf scratch = buf_make(NAME_MAX_BYTES);
-    struct sink_file *f;
+    struct s3_sink_file *f;
     const char *path;
     int schema_id = 0;
     bool ok = true;
@@ -232,7 +233,7 @@ static bool put_one(struct sink *s, struct sink_part *p, const struct record *r,
     return ok;
 }
 
-static struct sink_part *part_of(struct sink *s, const struct sink_partition *from)
+static struct s3_sink_part *part_of(struct s3_sink *s, const struct sink_partition *from)
 {
     size_t i = 0;
 
@@ -243,10 +244,10 @@ static struct sink_part *part_of(struct sink *s, const struct sink_partition *fr
     return &s->parts[i];
 }
 
-bool sink_put(void *state, const struct sink_record *records, size_t count, struct err *e)
+bool s3_sink_put(void *state, const struct sink_record *records, size_t count, struct err *e)
 {
-    struct sink *s = state;
-    struct sink_part *p = count > 0 ? part_of(s, records[0].from) : NULL;
+    struct s3_sink *s = state;
+    struct s3_sink_part *p = count > 0 ? part_of(s, records[0].from) : NULL;
     int64_t now = now_ms(s);
 
     for (size_t i = 0; i < count; i++) {
@@ -258,13 +259,13 @@ bool sink_put(void *state, const struct sink_record *records, size_t count, stru
     return true;
 }
 
-bool sink_flush(void *state, bool all, int64_t *safe, struct err *e)
+bool s3_sink_flush(void *state, bool all, int64_t *safe, struct err *e)
 {
-    struct sink *s = state;
+    struct s3_sink *s = state;
     int64_t now = now_ms(s);
 
     for (size_t i = 0; i < s->count; i++) {
-        struct sink_part *p = &s->parts[i];
+        struct s3_sink_part *p = &s->parts[i];
 
         if (p->records > 0 && (all || now >= due_ms(s, p)) && !rotate(s, p, now, e))
             return false;
@@ -279,9 +280,9 @@ bool sink_flush(void *state, bool all, int64_t *safe, struct err *e)
     return true;
 }
 
-int64_t sink_next_flush_ms(void *state)
+int64_t s3_sink_next_flush_ms(void *state)
 {
-    struct sink *s = state;
+    struct s3_sink *s = state;
     int64_t now = now_ms(s), due = NEVER;
 
     for (size_t i = 0; i < s->count; i++) {
@@ -299,17 +300,17 @@ int64_t sink_next_flush_ms(void *state)
 
 /* ---- open, close ---- */
 
-bool sink_open(const struct connect_env *env, const struct config *c, const struct sink_partition *parts,
-               size_t count, struct sink **out, struct err *e)
+bool s3_sink_open(const struct connect_env *env, const struct config *c, const struct sink_partition *parts,
+                  size_t count, struct s3_sink **out, struct err *e)
 {
-    struct sink *s = MEM_NEW(struct sink);
+    struct s3_sink *s = MEM_NEW(struct s3_sink);
     bool there = false, ok;
 
-    *s = (struct sink){.env = env, .count = count, .name = buf_make(NAME_MAX_BYTES)};
-    settings_read(c, &s->set);
-    s->parts = MEM_ARRAY(struct sink_part, count + 1);
+    *s = (struct s3_sink){.env = env, .count = count, .name = buf_make(NAME_MAX_BYTES)};
+    s3_sink_settings_read(c, &s->set);
+    s->parts = MEM_ARRAY(struct s3_sink_part, count + 1);
     for (size_t i = 0; i < count; i++) {
-        s->parts[i] = (struct sink_part){
+        s->parts[i] = (struct s3_sink_part){
             .topic = str_dup(parts[i].topic),
             .partition = parts[i].partition,
             .safe = parts[i].next,
@@ -318,21 +319,21 @@ bool sink_open(const struct connect_env *env, const struct config *c, const stru
         };
         schedule(s, &s->parts[i], now_ms(s));
     }
-    ok = settings_open_store(c, env, &s->blobs, &s->own_blobs, e) &&
+    ok = s3_sink_open_store(c, env, &s->blobs, &s->own_blobs, e) &&
          bucket_exists(s->blobs, s->set.bucket, &there, e);
     if (ok && !there)
         ok = err_set(e, ERR_NOT_FOUND, "Non-existent S3 bucket: %.*s", STR_ARG(s->set.bucket));
     if (!ok) {
-        sink_close(s);
+        s3_sink_close(s);
         return false;
     }
     *out = s;
     return true;
 }
 
-void sink_close(void *state)
+void s3_sink_close(void *state)
 {
-    struct sink *s = state;
+    struct s3_sink *s = state;
 
     if (!s)
         return;

@@ -29,7 +29,7 @@ static struct world {
     struct os_fault faulty;
     struct connect_env env;
     struct config config;
-    struct sink *sink;
+    struct s3_sink *sink;
     int64_t committed[PARTS];
     struct arena a;
     struct err e;
@@ -55,7 +55,7 @@ static bool flush(bool all)
 {
     int64_t safe[PARTS] = {0};
 
-    if (!sink_flush(w.sink, all, safe, &w.e))
+    if (!s3_sink_flush(w.sink, all, safe, &w.e))
         return false;
     for (int i = 0; i < PARTS; i++)
         if (safe[i] > w.committed[i])
@@ -68,7 +68,7 @@ static bool put(struct sink_partition *part, int64_t offset)
     const char *value = arena_fmt(&w.a, "%d-%lld", part->partition, (long long)offset);
     struct sink_record r = {part, {.offset = offset, .value = str_of(value)}};
 
-    return sink_put(w.sink, &r, 1, &w.e) && (sink_next_flush_ms(w.sink) != 0 || flush(false));
+    return s3_sink_put(w.sink, &r, 1, &w.e) && (s3_sink_next_flush_ms(w.sink) != 0 || flush(false));
 }
 
 /* From what is committed to the end. */
@@ -80,12 +80,12 @@ static bool write_all(void)
     for (int i = 0; i < PARTS; i++)
         parts[i] = (struct sink_partition){STR("shop.orders"), i, w.committed[i]};
     w.sink = NULL;
-    ok = sink_open(&w.env, &w.config, parts, PARTS, &w.sink, &w.e);
+    ok = s3_sink_open(&w.env, &w.config, parts, PARTS, &w.sink, &w.e);
     for (int64_t n = 0; ok && n < RECORDS; n++)
         for (int i = 0; ok && i < PARTS; i++)
             ok = n < parts[i].next || put(&parts[i], n);
     ok = ok && flush(true);
-    sink_close(w.sink);
+    s3_sink_close(w.sink);
     return ok;
 }
 

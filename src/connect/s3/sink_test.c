@@ -18,7 +18,7 @@ static int64_t now_us;
 static struct connect_env env;
 static struct sink_partition parts[2];
 static struct config config;
-static struct sink *sink;
+static struct s3_sink *sink;
 static int schema_ids[2];
 
 static int64_t wall_us(struct os *os)
@@ -64,7 +64,7 @@ static void rig_start(void)
 
 static void rig_stop(void)
 {
-    sink_close(sink);
+    s3_sink_close(sink);
     sink = NULL;
     config_fini(&config);
     object_close(env.blobs);
@@ -103,9 +103,9 @@ static void open_sink(const char *more)
     if (!configure(more))
         printf("# %s\n", e.msg);
     OK(configure(more));
-    sink_close(sink);
+    s3_sink_close(sink);
     sink = NULL;
-    OK(sink_open(&env, &config, parts, 2, &sink, &e));
+    OK(s3_sink_open(&env, &config, parts, 2, &sink, &e));
 }
 
 /* A record whose Avro long is n, with schema 0 or 1 (in the second it is a union's second branch). */
@@ -121,7 +121,7 @@ static bool put(int part, int64_t offset, int schema, int64_t n, int64_t timesta
         buf_varint(&b, 1);
     buf_varint(&b, n);
     r.r.value = buf_view(&b);
-    ok = sink_put(sink, &r, 1, &e);
+    ok = s3_sink_put(sink, &r, 1, &e);
     buf_fini(&b);
     return ok;
 }
@@ -130,7 +130,7 @@ static bool put_text(int64_t offset, struct str value)
 {
     struct sink_record r = {&parts[0], {.offset = offset, .value = value}};
 
-    return sink_put(sink, &r, 1, &e);
+    return s3_sink_put(sink, &r, 1, &e);
 }
 
 /* Records of the Avro object, and its first's number; -1 when there is no such object. */
@@ -170,7 +170,7 @@ static bool safe_is(bool all, int64_t first, int64_t second)
 {
     int64_t safe[2] = {0, 0};
 
-    return sink_flush(sink, all, safe, &e) && safe[0] == first && safe[1] == second;
+    return s3_sink_flush(sink, all, safe, &e) && safe[0] == first && safe[1] == second;
 }
 
 TEST(record_counts_make_objects)
@@ -182,9 +182,9 @@ TEST(record_counts_make_objects)
     for (int64_t i = 0; i < 7; i++)
         OK(put(0, i, 0, 100 + i, 0));
     OK(put(1, 500, 0, 9, 0));
-    OK(sink_next_flush_ms(sink) == 0);
+    OK(s3_sink_next_flush_ms(sink) == 0);
     OK(safe_is(false, 6, 0));
-    OK(sink_next_flush_ms(sink) == -1);
+    OK(s3_sink_next_flush_ms(sink) == -1);
     OK(object_count() == 2);
     OK(avro_count("kafka/shop.orders/partition=0/shop.orders+0+0000000000.avro", &first) == 3 &&
        first == 100);
@@ -215,7 +215,7 @@ TEST(repeated_records_overwrite)
     OK(object_head(env.blobs, STR("raw"), str_of(key), &a, &after, &e));
     OK(str_eq(before.etag, after.etag));
     OK(safe_is(false, 6, 0));
-    sink_close(sink); // with two records in an open file, which must leave nothing
+    s3_sink_close(sink); // with two records in an open file, which must leave nothing
     sink = NULL;
     OK(object_count() == 2);
     rig_stop();
@@ -240,15 +240,15 @@ TEST(scheduled_rotation_is_aligned)
     rig_start();
     now_us += INT64_C(10) * UTC_SECOND;
     open_sink("\"rotate.schedule.interval.ms\":\"60000\"");
-    OK(sink_next_flush_ms(sink) == -1);
+    OK(s3_sink_next_flush_ms(sink) == -1);
     OK(put(0, 0, 0, 1, 0) && put(1, 0, 0, 1, 0));
-    OK(sink_next_flush_ms(sink) == 50000);
+    OK(s3_sink_next_flush_ms(sink) == 50000);
     OK(safe_is(false, 0, 0) && object_count() == 0);
     now_us += INT64_C(50) * UTC_SECOND;
-    OK(sink_next_flush_ms(sink) == 0);
+    OK(s3_sink_next_flush_ms(sink) == 0);
     OK(safe_is(false, 1, 1) && object_count() == 2);
     OK(put(0, 1, 0, 1, 0));
-    OK(sink_next_flush_ms(sink) == 60000);
+    OK(s3_sink_next_flush_ms(sink) == 60000);
     now_us += INT64_C(61) * UTC_SECOND;
     OK(put(0, 2, 0, 1, 0)); // the record that comes late is not in the file that was due before it
     OK(safe_is(false, 2, 1) && object_count() == 3);
@@ -293,12 +293,12 @@ TEST(nulls_and_strangers_are_refused_or_passed_over)
 
     rig_start();
     open_sink("");
-    OK(!sink_put(sink, &null, 1, &e) && strstr(e.msg, "behavior.on.null.values") &&
+    OK(!s3_sink_put(sink, &null, 1, &e) && strstr(e.msg, "behavior.on.null.values") &&
        strstr(e.msg, "offset 5"));
     OK(!put_text(6, STR("{\"json\":1}")) && strstr(e.msg, "not Avro"));
     OK(!put_text(6, STR("\0\0\0\x7f\x01x")) && strstr(e.msg, "is not in the registry"));
     open_sink("\"behavior.on.null.values\":\"ignore\"");
-    OK(sink_put(sink, &null, 1, &e));
+    OK(s3_sink_put(sink, &null, 1, &e));
     OK(safe_is(false, 6, 0) && object_count() == 0);
     rig_stop();
 }
@@ -369,7 +369,7 @@ TEST(configurations_are_checked)
         "\"key.converter\":\"org.apache.kafka.connect.storage.StringConverter\","
         "\"partitioner.class\":\"io.confluent.connect.storage.partitioner.DefaultPartitioner\""));
     OK(configure("\"s3.bucket.name\":\"none\""));
-    OK(!sink_open(&env, &config, parts, 2, &sink, &e) && strstr(e.msg, "Non-existent S3 bucket: none"));
+    OK(!s3_sink_open(&env, &config, parts, 2, &sink, &e) && strstr(e.msg, "Non-existent S3 bucket: none"));
     rig_stop();
 }
 
