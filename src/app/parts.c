@@ -287,6 +287,8 @@ static bool start_kafka(struct app *app, struct err *e)
         .group_max_members = (int32_t)app->s.kafka_group_max_size,
         .consumer_session_ms = app->s.kafka_consumer_session_ms,
         .consumer_heartbeat_ms = (int32_t)app->s.kafka_consumer_heartbeat_ms,
+        .transaction_max_ms = (int32_t)app->s.kafka_transaction_max_ms,
+        .transactional_id_ms = app->s.kafka_transactional_id_ms,
         .offsets_retention_ms = app->s.kafka_offsets_retention_min * 60000,
     };
     int port;

@@ -42,7 +42,7 @@ void kafka_config_of_topic(struct kafka *k, const struct log_settings *s, struct
 #define TELL(kind, name, value, otherwise, sentence) \
     ((struct config_entry){name, NULL, LOG_##kind, true, sentence, value, STR_NULL, otherwise, 0})
 
-enum { OWN = 18 };
+enum { OWN = 20 };
 
 /* What is the broker's alone. */
 static void own_settings(struct kafka *k, struct arena *a, struct config_entry out[OWN])
@@ -54,6 +54,8 @@ static void own_settings(struct kafka *k, struct arena *a, struct config_entry o
     struct str session = str_of(arena_fmt(a, "%lld", (long long)k->consumer_session_ms));
     struct str heartbeat = str_of(arena_fmt(a, "%d", k->consumer_heartbeat_ms));
     struct str retention = str_of(arena_fmt(a, "%lld", (long long)(k->offsets_retention_ms / 60000)));
+    struct str longest = str_of(arena_fmt(a, "%d", k->transaction_max_ms));
+    struct str kept = str_of(arena_fmt(a, "%lld", (long long)k->transactional_id_ms));
     struct str least = str_of(arena_fmt(a, "%d", COORD_SESSION_LEAST_MS));
     struct str most = str_of(arena_fmt(a, "%d", COORD_SESSION_MOST_MS));
     struct str dir = str_of(log_dir(k->log));
@@ -88,6 +90,10 @@ static void own_settings(struct kafka *k, struct arena *a, struct config_entry o
                    "want another.");
     out[17] = TELL(INT, "offsets.retention.minutes", retention, STR("10080"),
                    "How long the positions of a group without members are kept.");
+    out[18] = TELL(INT, "transaction.max.timeout.ms", longest, STR("900000"),
+                   "The longest time that a producer may ask for its transactions.");
+    out[19] = TELL(INT, "transactional.id.expiration.ms", kept, STR("604800000"),
+                   "How long a transactional id that nobody uses is kept.");
 }
 
 void kafka_config_of_broker(struct kafka *k, struct arena *a, struct config_entry **out, size_t *count)

@@ -9,7 +9,11 @@
 
 #include <assert.h>
 
-enum { OFFSETS_RETENTION_MS = 7 * 24 * 3600 * 1000 };
+enum {
+    OFFSETS_RETENTION_MS = 7 * 24 * 3600 * 1000,
+    TRANSACTION_MAX_MS = 900000,
+    TRANSACTIONAL_ID_MS = 7 * 24 * 3600 * 1000
+};
 
 static bool is_wildcard(const char *host)
 {
@@ -37,6 +41,8 @@ static struct kafka *kafka_new(const struct kafka_options *o)
     k->consumer_session_ms = o->consumer_session_ms > 0 ? o->consumer_session_ms : CONSUMERS_SESSION_MS;
     k->consumer_heartbeat_ms =
         o->consumer_heartbeat_ms > 0 ? o->consumer_heartbeat_ms : CONSUMERS_HEARTBEAT_MS;
+    k->transaction_max_ms = o->transaction_max_ms > 0 ? o->transaction_max_ms : TRANSACTION_MAX_MS;
+    k->transactional_id_ms = o->transactional_id_ms > 0 ? o->transactional_id_ms : TRANSACTIONAL_ID_MS;
     k->offsets_retention_ms = o->offsets_retention_ms > 0 ? o->offsets_retention_ms : OFFSETS_RETENTION_MS;
     k->home = net_loop(o->net, 0);
     kafka_desk_init(k);

@@ -68,6 +68,10 @@ struct kafka_options {
      * group.consumer.heartbeat.interval.ms) */
     int64_t consumer_session_ms;
     int32_t consumer_heartbeat_ms;
+    int32_t
+        transaction_max_ms; // that a producer may ask for; 0: 15 minutes (Kafka: transaction.max.timeout.ms)
+    int64_t
+        transactional_id_ms; // how long one that nobody uses is kept; 0: 7 days (Kafka: transactional.id.expiration.ms)
     int64_t
         offsets_retention_ms; // positions of a group without members; 0: 7 days (Kafka: offsets.retention.minutes)
 };

@@ -129,6 +129,8 @@ struct kafka {
     size_t group_max_members;
     int64_t consumer_session_ms;
     int32_t consumer_heartbeat_ms;
+    int32_t transaction_max_ms;
+    int64_t transactional_id_ms;
     int64_t offsets_retention_ms;
     struct loop *home;           // groups and their timer belong to it
     struct coord *coord;         // of classic groups

@@ -10,13 +10,11 @@
 enum {
     PARTITIONS = 4,          // of the topic when it is made (Kafka: transaction.state.log.num.partitions, 50)
     SEGMENT_BYTES = 1 << 20, // compaction takes closed ones only, and a start reads what it has not taken
-    MAX_TIMEOUT_MS = 900000, // Kafka: transaction.max.timeout.ms
     SWEEP_MS = 3600000,      // Kafka: transaction.remove.expired.transaction.cleanup.interval.ms
     REPLAY_BYTES = 1 << 20,  //
     SWEEP_MOST = 1000,       // ids that are forgotten with one append
     COORDINATOR_EPOCH = 0    // there has been one coordinator
 };
-static const int64_t EXPIRE_MS = 7 * 24 * 3600 * (int64_t)1000; // Kafka: transactional.id.expiration.ms
 
 struct kafka_txns {
     struct txns table;
@@ -205,9 +203,9 @@ static void on_forgotten(void *arg, bool ok, const struct err *e)
     mem_free(f);
 }
 
-static bool is_old(const struct txn *x, int64_t wall_ms)
+static bool is_old(const struct kafka *k, const struct txn *x, int64_t wall_ms)
 {
-    return !x->busy && x->now.update_ms < wall_ms - EXPIRE_MS &&
+    return !x->busy && x->now.update_ms < wall_ms - k->transactional_id_ms &&
            (x->now.state == TXN_EMPTY || x->now.state == TXN_COMPLETE_ABORT ||
             x->now.state == TXN_COMPLETE_COMMIT);
 }
@@ -224,7 +222,7 @@ static void forget(struct kafka *k, int32_t partition)
     for (struct map_it it = {0}; f->w.count < SWEEP_MOST && map_next(&t->table.by_id, &it);) {
         struct txn *x = it.value;
 
-        if (!is_old(x, wall_ms) || group_partition(x->id, t->partitions) != partition)
+        if (!is_old(k, x, wall_ms) || group_partition(x->id, t->partitions) != partition)
             continue;
         add_record(&f->w, x->id, NULL, wall_ms);
         txns_drop(&t->table, x);
@@ -237,13 +235,18 @@ static void forget(struct kafka *k, int32_t partition)
         on_forgotten(f, true, NULL);
 }
 
+static int64_t sweep_ms(const struct kafka *k)
+{
+    return k->transactional_id_ms < SWEEP_MS ? k->transactional_id_ms : SWEEP_MS;
+}
+
 static void on_sweep(void *arg)
 {
     struct kafka *k = arg;
 
     for (int32_t i = 0; i < k->txns->partitions; i++)
         forget(k, i);
-    timer_start(k->txns->sweep, SWEEP_MS);
+    timer_start(k->txns->sweep, sweep_ms(k));
 }
 
 /* ---- start ---- */
@@ -295,7 +298,7 @@ static void open_home(void *arg)
     struct kafka *k = arg;
 
     k->txns->sweep = timer_new(k->home, on_sweep, k);
-    timer_start(k->txns->sweep, SWEEP_MS);
+    timer_start(k->txns->sweep, sweep_ms(k));
     arm(k);
     kafka_busy(k, -1);
 }
@@ -308,7 +311,7 @@ bool kafka_txns_start(struct kafka *k, struct err *e)
 
     k->txns = MEM_NEW(struct kafka_txns);
     k->txns->due_ms = INT64_MAX;
-    txns_init(&k->txns->table, MAX_TIMEOUT_MS);
+    txns_init(&k->txns->table, k->transaction_max_ms);
     if (log_find_topic(k->log, STR(TXN_TOPIC), &a, &t))
         k->txns->partitions = t.partitions;
     for (int32_t i = 0; ok && i < k->txns->partitions; i++)

@@ -1,9 +1,13 @@
 """Transactions with real clients: all of one is seen or none, also when the broker is killed or another instance takes over."""
+import struct
 import threading
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from kafka_help import broker, consumer, create, node, producer, read, send  # noqa: F401
+from confluent_kafka.admin import AdminClient, ConfigResource, RESOURCE_BROKER
+from conftest import wait_for
+from kafka_help import broker, broker_project, consumer, create, node, producer, read, send  # noqa: F401
+from test_kafka_abuse import answer, connect, frame, string
 
 WAIT = 30
 
@@ -111,6 +115,54 @@ def test_timeout_beyond_the_limit_is_refused(broker):
     with pytest.raises(KafkaException) as e:
         p.init_transactions(WAIT)
     assert e.value.args[0].code() == KafkaError.INVALID_TRANSACTION_TIMEOUT
+
+
+def test_the_longest_timeout_is_a_setting(project):
+    one = broker_project(project, transaction_max_ms=5000).start()
+    transactional(one, "short", transaction_timeout_ms=5000)
+    with pytest.raises(KafkaException) as e:
+        producer(one, transactional_id="long", transaction_timeout_ms=5001).init_transactions(WAIT)
+    assert e.value.args[0].code() == KafkaError.INVALID_TRANSACTION_TIMEOUT
+    admin = AdminClient({"bootstrap.servers": one.address("kafka")})
+    asked = ConfigResource(RESOURCE_BROKER, "1")
+    assert admin.describe_configs([asked])[asked].result(WAIT)["transaction.max.timeout.ms"].value == "5000"
+
+
+def new_producer(broker, name):
+    """InitProducerId: the producer id and epoch that a new instance gets."""
+    with connect(broker) as s:
+        s.sendall(frame(22, 0, string(name) + struct.pack(">i", 60000)))
+        error, producer_id, epoch = struct.unpack_from(">hqh", answer(s), 8)
+    assert error == 0
+    return producer_id, epoch
+
+
+def transactional_ids(broker):
+    """How many ListTransactions tells of."""
+    with connect(broker) as s:
+        s.sendall(frame(66, 0, b"\0\x01\x01\0"))
+        told = answer(s)
+    assert told[9:12] == b"\0\0\x01"  # no error, no unknown states
+    return told[12] - 1
+
+
+def test_an_id_that_nobody_uses_is_forgotten(project):
+    one = broker_project(project, transactional_id_ms=1000).start()
+    create(one, "t")
+    first, epoch = new_producer(one, "idle")
+    assert epoch == 0 and new_producer(one, "idle") == (first, 1)
+    used = transactional(one, "used")
+    used.begin_transaction()
+    put(used, "t", ["open"])
+    wait_for(lambda: transactional_ids(one) == 1, "the idle one to be forgotten, not the one with an open transaction")
+    used.commit_transaction(WAIT)
+    wait_for(lambda: transactional_ids(one) == 0, "both to be forgotten")
+    one.kill()
+    one.start()
+    assert transactional_ids(one) == 0
+    second, epoch = new_producer(one, "idle")
+    assert second != first and epoch == 0
+    assert committed(one, "t") == ["open"]
 
 
 class Mover(threading.Thread):
