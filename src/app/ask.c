@@ -218,8 +218,8 @@ static void get_tables(struct http_req *q)
 }
 
 const struct console_endpoint ask_endpoints[] = {
-    {"POST", "/api/sql", {.run = post_sql}},
-    {"POST", "/api/verify", {.run = post_verify}},
-    {"GET", "/api/tables", {.run = get_tables}},
+    {{"POST", "/api/sql"}, {.run = post_sql}},
+    {{"POST", "/api/verify"}, {.run = post_verify}},
+    {{"GET", "/api/tables"}, {.run = get_tables}},
 };
 const size_t ask_endpoint_count = sizeof ask_endpoints / sizeof *ask_endpoints;

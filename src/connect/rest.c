@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "connect/rest_int.h"
+#include "net/http_path.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,75 +69,47 @@ static void health(struct rest_call *r)
     rest_json(r, 200, &b);
 }
 
-enum { PATH_MAX_SEGMENTS = 5 };
-
 static const struct route {
-    const char *method;
-    const char *path[PATH_MAX_SEGMENTS + 1]; // "*" stands for a name
+    struct http_path path;
     rest_fn *fn;
 } routes[] = {
-    {"GET", {NULL}, root},
-    {"GET", {"health"}, health},
-    {"GET", {"connectors"}, rest_list},
-    {"POST", {"connectors"}, rest_create},
-    {"GET", {"connectors", "*"}, rest_get},
-    {"DELETE", {"connectors", "*"}, rest_delete},
-    {"GET", {"connectors", "*", "config"}, rest_get_config},
-    {"PUT", {"connectors", "*", "config"}, rest_put_config},
-    {"GET", {"connectors", "*", "status"}, rest_status},
-    {"GET", {"connectors", "*", "topics"}, rest_topics},
-    {"GET", {"connectors", "*", "offsets"}, rest_offsets},
-    {"DELETE", {"connectors", "*", "offsets"}, rest_reset_offsets},
-    {"GET", {"connectors", "*", "tasks"}, rest_tasks},
-    {"GET", {"connectors", "*", "tasks", "*", "status"}, rest_task_status},
-    {"POST", {"connectors", "*", "tasks", "*", "restart"}, rest_task_restart},
-    {"PUT", {"connectors", "*", "pause"}, rest_pause},
-    {"PUT", {"connectors", "*", "resume"}, rest_resume},
-    {"PUT", {"connectors", "*", "stop"}, rest_stop},
-    {"POST", {"connectors", "*", "restart"}, rest_restart},
-    {"GET", {"connector-plugins"}, rest_plugins},
-    {"GET", {"connector-plugins", "*", "config"}, rest_plugin_config},
-    {"PUT", {"connector-plugins", "*", "config", "validate"}, rest_plugin_validate},
+    {{"GET", "/"}, root},
+    {{"GET", "/health"}, health},
+    {{"GET", "/connectors"}, rest_list},
+    {{"POST", "/connectors"}, rest_create},
+    {{"GET", "/connectors/{name}"}, rest_get},
+    {{"DELETE", "/connectors/{name}"}, rest_delete},
+    {{"GET", "/connectors/{name}/config"}, rest_get_config},
+    {{"PUT", "/connectors/{name}/config"}, rest_put_config},
+    {{"GET", "/connectors/{name}/status"}, rest_status},
+    {{"GET", "/connectors/{name}/topics"}, rest_topics},
+    {{"GET", "/connectors/{name}/offsets"}, rest_offsets},
+    {{"DELETE", "/connectors/{name}/offsets"}, rest_reset_offsets},
+    {{"GET", "/connectors/{name}/tasks"}, rest_tasks},
+    {{"GET", "/connectors/{name}/tasks/{task}/status"}, rest_task_status},
+    {{"POST", "/connectors/{name}/tasks/{task}/restart"}, rest_task_restart},
+    {{"PUT", "/connectors/{name}/pause"}, rest_pause},
+    {{"PUT", "/connectors/{name}/resume"}, rest_resume},
+    {{"PUT", "/connectors/{name}/stop"}, rest_stop},
+    {{"POST", "/connectors/{name}/restart"}, rest_restart},
+    {{"GET", "/connector-plugins"}, rest_plugins},
+    {{"GET", "/connector-plugins/{class}/config"}, rest_plugin_config},
+    {{"PUT", "/connector-plugins/{class}/config/validate"}, rest_plugin_validate},
 };
-
-static bool path_fits(const struct route *route, const struct str *segments, int count, struct rest_call *r)
-{
-    int i = 0;
-
-    r->name = r->part = STR_NULL;
-    for (; i < count && route->path[i]; i++) {
-        bool any = strcmp(route->path[i], "*") == 0;
-
-        if (!any && !str_is(segments[i], route->path[i]))
-            return false;
-        if (any && !r->name.p)
-            r->name = segments[i];
-        else if (any)
-            r->part = segments[i];
-    }
-    return i == count && !route->path[i];
-}
+static const struct http_paths paths = HTTP_PATHS(routes, path);
 
 static void run(struct http_req *q)
 {
     struct rest_call r = {.q = q, .c = q->user, .a = q->arena};
-    struct str segments[PATH_MAX_SEGMENTS];
-    int count = http_segments(q, segments, PATH_MAX_SEGMENTS);
-    bool path_known = false;
+    struct str names[HTTP_PATH_NAMES];
+    int i = http_find(&paths, q, names);
 
-    if (count > 0 && segments[count - 1].n == 0)
-        count--; // a slash at the end
-    for (size_t i = 0; count >= 0 && i < ARRAY_LEN(routes); i++) {
-        if (!path_fits(&routes[i], segments, count, &r))
-            continue;
-        path_known = true;
-        if (str_is(q->method, routes[i].method)) {
-            routes[i].fn(&r);
-            return;
-        }
-    }
-    rest_error(&r, path_known ? 405 : 404,
-               path_known ? STR("HTTP 405 Method Not Allowed") : STR("HTTP 404 Not Found"));
+    r.name = names[0];
+    r.part = names[1];
+    if (i >= 0)
+        routes[i].fn(&r);
+    else
+        rest_error(&r, -i, i == -405 ? STR("HTTP 405 Method Not Allowed") : STR("HTTP 404 Not Found"));
 }
 
 static const struct http_route *head(struct http_req *q, void *arg)

@@ -15,7 +15,7 @@ struct rest_call {
     struct http_req *q;
     struct connect *c;
     struct arena *a;
-    struct str name; // the first "*" of the path
+    struct str name; // the first that the path names
     struct str part; // the second
 };
 typedef void rest_fn(struct rest_call *r);

@@ -2,7 +2,6 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "net/http.h"
 #include "obs/obs.h"
 
 struct console {
@@ -58,8 +57,8 @@ static void get_health(struct http_req *q)
 static void put_paths(struct buf *b, const struct console_endpoint *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        buf_fmt(b, "%s{\"method\":\"%s\",\"path\":\"%s\"}", b->p[b->n - 1] == '[' ? "" : ",", rows[i].method,
-                rows[i].path);
+        buf_fmt(b, "%s{\"method\":\"%s\",\"path\":\"%s\"}", b->p[b->n - 1] == '[' ? "" : ",",
+                rows[i].path.method, rows[i].path.pattern);
 }
 
 /* {"endpoints":[...]}, and an error in front of it where nothing is. */
@@ -77,16 +76,15 @@ static void not_found(struct http_req *q)
 
 static void wrong_method(struct http_req *q)
 {
-    http_set(q, "Allow", str_of(q->user));
     http_answer(q, 405, json, STR("{\"error\":\"not with this method\"}"));
 }
 
 static const struct console_endpoint endpoints[] = {
-    {"GET", "/", {.run = get_paths}},
-    {"GET", "/api/status", {.run = get_status}},
-    {"GET", "/api/settings", {.run = get_settings}},
-    {"GET", "/metrics", {.run = get_metrics}},
-    {"GET", "/health", {.run = get_health}},
+    {{"GET", "/"}, {.run = get_paths}},
+    {{"GET", "/api/status"}, {.run = get_status}},
+    {{"GET", "/api/settings"}, {.run = get_settings}},
+    {{"GET", "/metrics"}, {.run = get_metrics}},
+    {{"GET", "/health"}, {.run = get_health}},
 };
 
 static void answer_paths(struct http_req *q, int status, struct str before)
@@ -102,30 +100,20 @@ static void answer_paths(struct http_req *q, int status, struct str before)
     http_answer_buf(q, status, json, &b);
 }
 
-/* The row of this path, and of this method when there is one. */
-static const struct http_route *find(struct http_req *q, const struct console_endpoint *rows, size_t count,
-                                     const struct http_route *found)
-{
-    static const struct http_route other = {.run = wrong_method};
-    struct str method = str_is(q->method, "HEAD") ? STR("GET") : q->method;
-
-    for (size_t i = 0; i < count; i++) {
-        if (!str_is(q->path, rows[i].path))
-            continue;
-        if (str_is(method, rows[i].method))
-            return &rows[i].route;
-        q->user = arena_fmt(q->arena, "%s", rows[i].method);
-        found = &other;
-    }
-    return found;
-}
-
 static const struct http_route *head(struct http_req *q, void *arg)
 {
-    static const struct http_route none = {.run = not_found};
-    struct console *c = arg;
+    static const struct http_route none = {.run = not_found}, other = {.run = wrong_method};
+    static const struct http_paths own = HTTP_PATHS(endpoints, path);
+    const struct console_env *env = &((struct console *)arg)->env;
+    const struct http_paths more = HTTP_PATHS_N(env->more, path, env->more_count);
+    struct str names[HTTP_PATH_NAMES];
+    int i = http_find(&own, q, names);
 
-    return find(q, c->env.more, c->env.more_count, find(q, endpoints, ARRAY_LEN(endpoints), &none));
+    if (i >= 0)
+        return &endpoints[i].route;
+    if (i == -404)
+        i = http_find(&more, q, names);
+    return i >= 0 ? &env->more[i].route : i == -405 ? &other : &none;
 }
 
 void *console_arg(const struct http_req *q)

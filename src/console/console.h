@@ -15,7 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "net/http.h"
+#include "net/http_path.h"
 
 struct console;
 
@@ -24,7 +24,7 @@ typedef void console_json_fn(void *arg, struct buf *out);
 
 /* An endpoint of the program's. run() is a job and answers; console_arg(q) is env.arg. */
 struct console_endpoint {
-    const char *method, *path;
+    struct http_path path;
     struct http_route route;
 };
 

@@ -38,14 +38,14 @@ static void put_op(struct buf *out, const struct openapi_op *op)
     bool first = true;
 
     buf_u8(out, '"');
-    put_word(out, op->method);
+    put_word(out, op->path.method);
     buf_str(out, STR("\":{\"operationId\":\""));
-    put_word(out, op->method);
-    put_word(out, op->path);
+    put_word(out, op->path.method);
+    put_word(out, op->path.pattern);
     buf_str(out, STR("\","));
     put_text(out, "summary", op->sentence);
     buf_str(out, STR(",\"parameters\":["));
-    put_path_params(out, op->path, &first);
+    put_path_params(out, op->path.pattern, &first);
     for (size_t i = 0; i < OPENAPI_QUERIES && op->query[i].name; i++) {
         const struct openapi_query *q = &op->query[i];
 
@@ -71,7 +71,7 @@ static void put_op(struct buf *out, const struct openapi_op *op)
 static bool is_first_of_path(openapi_fn *ops, size_t at)
 {
     for (size_t i = 0; i < at; i++)
-        if (strcmp(ops(i)->path, ops(at)->path) == 0)
+        if (strcmp(ops(i)->path.pattern, ops(at)->path.pattern) == 0)
             return false;
     return true;
 }
@@ -84,9 +84,9 @@ void openapi_json(struct buf *out, openapi_fn *ops)
     for (size_t i = 0; ops(i); i++) {
         if (!is_first_of_path(ops, i))
             continue;
-        buf_fmt(out, "%s\"%s\":{", i > 0 ? "," : "", ops(i)->path);
+        buf_fmt(out, "%s\"%s\":{", i > 0 ? "," : "", ops(i)->path.pattern);
         for (size_t j = i; ops(j); j++) {
-            if (strcmp(ops(j)->path, ops(i)->path) != 0)
+            if (strcmp(ops(j)->path.pattern, ops(i)->path.pattern) != 0)
                 continue;
             if (j > i)
                 buf_u8(out, ',');

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "net/http_path.h"
 
 struct openapi_query {
     const char *name, *type, *otherwise, *sentence; // otherwise: the default as JSON
@@ -14,9 +15,8 @@ struct openapi_query {
 enum { OPENAPI_QUERIES = 2 };
 
 struct openapi_op {
-    const char *method;   // "POST"
-    const char *path;     // "/topics/{topic}"
-    const char *sentence; //
+    struct http_path path;
+    const char *sentence; // what it is for
     struct openapi_query query[OPENAPI_QUERIES];
     const char *type, *example; // of the body; NULL: there is none
     const char *answer;         // content type; NULL: application/json

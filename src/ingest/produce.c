@@ -186,20 +186,12 @@ static void appended(struct trip *c)
     answer(c, c->extra);
 }
 
-static enum format body_format(struct trip *c)
-{
-    struct str header = http_header(c->q, "Content-Type"), type;
-
-    (void)str_cut(&header, ';', &type);
-    return format_of_type(str_trim(type));
-}
-
 void proxy_produce(struct trip *c)
 {
     struct produce *p = ARENA_NEW(c->a, struct produce);
     struct log_topic t;
 
-    *p = (struct produce){.c = c, .format = body_format(c), .partition = -1};
+    *p = (struct produce){.c = c, .format = format_of_type(http_content_type(c->q)), .partition = -1};
     if (p->format == FORMAT_NONE) {
         trip_error(c, 415, "HTTP 415 Unsupported Media Type");
         return;

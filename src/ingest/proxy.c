@@ -112,12 +112,10 @@ void trip_go_on(struct trip *c, trip_fn *fn)
 static bool good_type(struct trip *c)
 {
     static const char *const types[] = {V2_TYPE, "application/vnd.kafka+json", PLAIN_TYPE};
-    struct str header = http_header(c->q, "Content-Type"), type;
+    struct str type = http_content_type(c->q);
 
-    if (!header.p)
+    if (!type.p)
         return true;
-    (void)str_cut(&header, ';', &type);
-    type = str_trim(type);
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (str_eq_nocase(type, str_of(types[i])))
             return true;
@@ -283,19 +281,17 @@ static void root(struct trip *c)
     trip_json(c, 200, &b);
 }
 
-enum { SEGMENTS_MAX = 8 };
-
-#define ROW(verb, where, handler, text)                            \
-    {                                                              \
-        {.method = verb, .path = where, .sentence = text}, handler \
+#define ROW(verb, where, handler, text)                    \
+    {                                                      \
+        {.path = {verb, where}, .sentence = text}, handler \
     }
-#define ROW_V2(verb, where, handler, text)                                            \
-    {                                                                                 \
-        {.method = verb, .path = where, .sentence = text, .answer = V2_TYPE}, handler \
+#define ROW_V2(verb, where, handler, text)                                    \
+    {                                                                         \
+        {.path = {verb, where}, .sentence = text, .answer = V2_TYPE}, handler \
     }
-#define ROW_BODY(verb, where, handler, kind, body, text)                                          \
-    {                                                                                             \
-        {.method = verb, .path = where, .sentence = text, .type = kind, .example = body}, handler \
+#define ROW_BODY(verb, where, handler, kind, body, text)                                  \
+    {                                                                                     \
+        {.path = {verb, where}, .sentence = text, .type = kind, .example = body}, handler \
     }
 #define INSTANCE "/consumers/{group}/instances/{instance}"
 #define PARTS    "{\"partitions\":[{\"topic\":\"orders\",\"partition\":0}]}"
@@ -332,8 +328,7 @@ static const struct route {
     ROW_BODY("POST", INSTANCE "/assignments", proxy_assign, V2_TYPE, PARTS,
              "Read partitions beside the group"),
     ROW_V2("GET", INSTANCE "/assignments", proxy_assignment, "Partitions it reads"),
-    {{.method = "GET",
-      .path = INSTANCE "/records",
+    {{.path = {"GET", INSTANCE "/records"},
       .sentence = "The next records; waits when there are none",
       .query = {{"timeout", "integer", "1000", "most milliseconds to wait, up to 30000"},
                 {"max_bytes", "integer", "1048576", "of keys and values"}},
@@ -367,25 +362,11 @@ static const struct route {
         "Append records, JSON objects one behind the other"),
 };
 
+static const struct http_paths paths = HTTP_PATHS(routes, op.path);
+
 const struct openapi_op *proxy_operation(size_t i)
 {
     return i < ARRAY_LEN(routes) ? &routes[i].op : NULL;
-}
-
-static bool fits(const struct route *r, const struct str *segments, int count, struct trip *c)
-{
-    struct str rest = str_of(r->op.path + 1), part;
-    int i = 0, names = 0;
-
-    for (; str_cut(&rest, '/', &part) && part.n > 0; i++) {
-        if (i == count)
-            return false;
-        if (part.p[0] == '{')
-            c->name[names++] = segments[i];
-        else if (!str_eq(segments[i], part))
-            return false;
-    }
-    return i == count;
 }
 
 static bool is_our_cluster(struct trip *c)
@@ -396,30 +377,30 @@ static bool is_our_cluster(struct trip *c)
     return false;
 }
 
+static struct str first_segment(struct str path)
+{
+    struct str segment = STR("");
+
+    while (segment.n == 0 && str_cut(&path, '/', &segment))
+        ;
+    return segment;
+}
+
 static void run(struct http_req *q)
 {
     struct trip *c = ARENA_NEW(q->arena, struct trip);
-    struct str segments[SEGMENTS_MAX], method = str_is(q->method, "HEAD") ? STR("GET") : q->method;
-    int count = http_segments(q, segments, SEGMENTS_MAX);
-    bool known = false;
+    int i;
 
     *c = (struct trip){.p = q->user, .q = q, .a = q->arena};
     q->user = c;
-    c->v3 = count > 0 && str_is(segments[0], "v3");
+    c->v3 = str_is(first_segment(q->path), "v3");
     if (!may_ask(c))
         return;
-    for (size_t i = 0; count >= 0 && i < ARRAY_LEN(routes); i++) {
-        memset(c->name, 0, sizeof c->name);
-        if (!fits(&routes[i], segments, count, c))
-            continue;
-        known = true;
-        if (!str_is(method, routes[i].op.method))
-            continue;
-        if (is_our_cluster(c))
-            routes[i].fn(c);
-        return;
-    }
-    trip_error(c, known ? 405 : 404, known ? "HTTP 405 Method Not Allowed" : "HTTP 404 Not Found");
+    i = http_find(&paths, q, c->name);
+    if (i < 0)
+        trip_error(c, -i, i == -405 ? "HTTP 405 Method Not Allowed" : "HTTP 404 Not Found");
+    else if (is_our_cluster(c))
+        routes[i].fn(c);
 }
 
 const struct http_route proxy_route = {.run = run};
@@ -427,10 +408,8 @@ const struct http_route proxy_route = {.run = run};
 bool proxy_owns(struct str path)
 {
     static const char *const first[] = {"topics", "brokers", "consumers", "v3"};
-    struct str rest = path, segment = STR("");
+    struct str segment = first_segment(path);
 
-    while (segment.n == 0 && str_cut(&rest, '/', &segment))
-        ;
     if (segment.n == 0)
         return true;
     for (size_t i = 0; i < ARRAY_LEN(first); i++)

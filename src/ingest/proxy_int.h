@@ -47,13 +47,11 @@ struct proxy {
         waiting; // what is under way on the loop, and trips between trip_wait() and the end of what trip_go_on() began
 };
 
-enum { TRIP_NAMES = 4 };
-
 struct trip {
     struct proxy *p;
     struct http_req *q;
     struct arena *a;
-    struct str name[TRIP_NAMES]; // what stands for the stars of the path
+    struct str name[HTTP_PATH_NAMES]; // what the path names
     bool v3;
     struct str user;     // who asks; null: nobody has to say
     void *state, *extra; // of who answers later: records.c, and who asked it

@@ -157,24 +157,23 @@ static const struct {
     struct openapi_op op;
     struct http_route route;
 } ROUTES[] = {
-    {{.method = "POST",
-      .path = "/seed/full",
+    {{.path = {"POST", "/seed/full"},
       .sentence = "Make a whole shop at once",
       .query = {{"count", "integer", "10000", "orders to make"},
                 {"batch_size", "integer", "1000", "orders in one transaction"}}},
      {.run = seed_full}},
-    {{.method = "POST",
-      .path = "/seed/start",
+    {{.path = {"POST", "/seed/start"},
       .sentence = "Start live traffic",
       .query = {{"rate", "number", "1.0", "ticks a second, at most 1000"}}},
      {.run = seed_start}},
-    {{.method = "POST", .path = "/seed/stop", .sentence = "Stop live traffic"}, {.run = seed_stop}},
-    {{.method = "GET", .path = "/status", .sentence = "Is live traffic running, and how far is it"},
-     {.run = status}},
-    {{.method = "GET", .path = "/health", .sentence = "Is this door up"}, {.run = health}},
-    {{.method = "GET", .path = "/docs", .sentence = "This page", .answer = "text/html"}, {.run = docs}},
-    {{.method = "GET", .path = "/openapi.json", .sentence = "What is here, for programs"}, {.run = openapi}},
+    {{.path = {"POST", "/seed/stop"}, .sentence = "Stop live traffic"}, {.run = seed_stop}},
+    {{.path = {"GET", "/status"}, .sentence = "Is live traffic running, and how far is it"}, {.run = status}},
+    {{.path = {"GET", "/health"}, .sentence = "Is this door up"}, {.run = health}},
+    {{.path = {"GET", "/docs"}, .sentence = "This page", .answer = "text/html"}, {.run = docs}},
+    {{.path = {"GET", "/openapi.json"}, .sentence = "What is here, for programs"}, {.run = openapi}},
 };
+
+static const struct http_paths paths = HTTP_PATHS(ROUTES, op.path);
 
 static const struct openapi_op *operation(size_t i)
 {
@@ -185,25 +184,20 @@ static const struct http_route *head(struct http_req *q, void *arg)
 {
     static const struct http_route none = {.run = not_found}, other = {.run = wrong_method},
                                    no_seeder = {.run = no_database};
-    const struct http_route *found = &none;
     struct ingest *ingest = arg;
+    struct str names[HTTP_PATH_NAMES];
+    int i;
 
     if (proxy_owns(q->path)) {
         q->user = ingest->proxy;
         return &proxy_route;
     }
     q->user = arg;
-    for (size_t i = 0; i < ARRAY_LEN(ROUTES); i++) {
-        if (!str_is(q->path, ROUTES[i].op.path))
-            continue;
-        if (!ingest->seeder && (str_starts(q->path, STR("/seed/")) || str_is(q->path, "/status")))
-            return &no_seeder;
-        if (str_is(q->method, ROUTES[i].op.method) ||
-            (str_is(q->method, "HEAD") && ROUTES[i].op.method[0] == 'G'))
-            return &ROUTES[i].route;
-        found = &other;
-    }
-    return found;
+    i = http_find(&paths, q, names);
+    if (i != -404 && !ingest->seeder &&
+        (str_starts(q->path, STR("/seed/")) || str_starts(q->path, STR("/status"))))
+        return &no_seeder;
+    return i >= 0 ? &ROUTES[i].route : i == -405 ? &other : &none;
 }
 
 bool ingest_start(const struct ingest_options *o, struct ingest **out, struct err *e)

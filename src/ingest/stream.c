@@ -340,11 +340,10 @@ void v3_records(struct trip *c)
 {
     struct stream *s = ARENA_NEW(c->a, struct stream);
     struct log_topic *t = ARENA_NEW(c->a, struct log_topic);
-    struct str header = http_header(c->q, "Content-Type"), type;
+    struct str type = http_content_type(c->q);
     size_t n;
 
-    (void)str_cut(&header, ';', &type);
-    if (header.p && type.n > 0 && !str_eq_nocase(str_trim(type), STR("application/json"))) {
+    if (type.n > 0 && !str_eq_nocase(type, STR("application/json"))) {
         trip_error(c, 415, "HTTP 415 Unsupported Media Type");
         return;
     }

@@ -81,6 +81,8 @@ bool http_listen(struct net *net, const char *host, int port, bool tls, const st
 
 struct str http_header(const struct http_req *q,
                        const char *name); // first of that name, any case; STR_NULL when absent
+/* Content-Type without its parameters; STR_NULL when there is none. */
+struct str http_content_type(const struct http_req *q);
 /* A query parameter, percent-decoded (+ is a blank), in q->arena; STR_NULL when absent, empty when it has no value. */
 struct str http_param(struct http_req *q, const char *name);
 int64_t http_param_i64(struct http_req *q, const char *name,

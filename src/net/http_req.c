@@ -10,6 +10,14 @@ struct str http_header(const struct http_req *q, const char *name)
     return STR_NULL;
 }
 
+struct str http_content_type(const struct http_req *q)
+{
+    struct str header = http_header(q, "Content-Type"), type = STR_NULL;
+
+    (void)str_cut(&header, ';', &type);
+    return str_trim(type);
+}
+
 static int hex(char c)
 {
     if (c >= '0' && c <= '9')

@@ -1,5 +1,6 @@
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/http_path.h"
 #include "registry/registry_int.h"
 
 #include <limits.h>
@@ -102,12 +103,10 @@ bool call_version(struct call *c, struct str text, int *version)
 /* Content types that a body may have; none is JSON too. */
 static bool good_type(const struct call *c)
 {
-    struct str header = http_header(c->q, "Content-Type"), type;
+    struct str type = http_content_type(c->q);
 
-    if (!header.p)
+    if (!type.p)
         return true;
-    (void)str_cut(&header, ';', &type);
-    type = str_trim(type);
     for (size_t i = 0; i < ARRAY_LEN(types); i++)
         if (str_eq_nocase(type, str_of(types[i])))
             return true;
@@ -209,82 +208,57 @@ static void schema_types(struct call *c)
     call_json(c, &b);
 }
 
-enum { SEGMENTS_MAX = 5 };
-
 static const struct route {
-    const char *method;
-    const char *path[SEGMENTS_MAX + 1]; // "*" stands for a name
+    struct http_path path;
     call_fn *fn;
 } routes[] = {
-    {"GET", {NULL}, root},
-    {"GET", {"contexts"}, contexts},
-    {"GET", {"subjects"}, call_subjects},
-    {"POST", {"subjects", "*"}, call_lookup},
-    {"DELETE", {"subjects", "*"}, call_delete_subject},
-    {"GET", {"subjects", "*", "versions"}, call_versions},
-    {"POST", {"subjects", "*", "versions"}, call_register},
-    {"GET", {"subjects", "*", "versions", "*"}, call_version_get},
-    {"DELETE", {"subjects", "*", "versions", "*"}, call_version_delete},
-    {"GET", {"subjects", "*", "versions", "*", "schema"}, call_version_schema},
-    {"GET", {"subjects", "*", "versions", "*", "referencedby"}, call_version_referenced_by},
-    {"GET", {"schemas"}, call_schemas},
-    {"GET", {"schemas", "types"}, schema_types},
-    {"GET", {"schemas", "ids", "*"}, call_id},
-    {"GET", {"schemas", "ids", "*", "schema"}, call_id_schema},
-    {"GET", {"schemas", "ids", "*", "subjects"}, call_id_subjects},
-    {"GET", {"schemas", "ids", "*", "versions"}, call_id_versions},
-    {"POST", {"compatibility", "subjects", "*", "versions"}, call_check},
-    {"POST", {"compatibility", "subjects", "*", "versions", "*"}, call_check_version},
-    {"GET", {"config"}, call_level_get},
-    {"PUT", {"config"}, call_level_put},
-    {"DELETE", {"config"}, call_level_delete},
-    {"GET", {"config", "*"}, call_level_get},
-    {"PUT", {"config", "*"}, call_level_put},
-    {"DELETE", {"config", "*"}, call_level_delete},
-    {"GET", {"mode"}, call_mode_get},
-    {"PUT", {"mode"}, call_mode_put},
-    {"DELETE", {"mode"}, call_mode_delete},
-    {"GET", {"mode", "*"}, call_mode_get},
-    {"PUT", {"mode", "*"}, call_mode_put},
-    {"DELETE", {"mode", "*"}, call_mode_delete},
+    {{"GET", "/"}, root},
+    {{"GET", "/contexts"}, contexts},
+    {{"GET", "/subjects"}, call_subjects},
+    {{"POST", "/subjects/{subject}"}, call_lookup},
+    {{"DELETE", "/subjects/{subject}"}, call_delete_subject},
+    {{"GET", "/subjects/{subject}/versions"}, call_versions},
+    {{"POST", "/subjects/{subject}/versions"}, call_register},
+    {{"GET", "/subjects/{subject}/versions/{version}"}, call_version_get},
+    {{"DELETE", "/subjects/{subject}/versions/{version}"}, call_version_delete},
+    {{"GET", "/subjects/{subject}/versions/{version}/schema"}, call_version_schema},
+    {{"GET", "/subjects/{subject}/versions/{version}/referencedby"}, call_version_referenced_by},
+    {{"GET", "/schemas"}, call_schemas},
+    {{"GET", "/schemas/types"}, schema_types},
+    {{"GET", "/schemas/ids/{id}"}, call_id},
+    {{"GET", "/schemas/ids/{id}/schema"}, call_id_schema},
+    {{"GET", "/schemas/ids/{id}/subjects"}, call_id_subjects},
+    {{"GET", "/schemas/ids/{id}/versions"}, call_id_versions},
+    {{"POST", "/compatibility/subjects/{subject}/versions"}, call_check},
+    {{"POST", "/compatibility/subjects/{subject}/versions/{version}"}, call_check_version},
+    {{"GET", "/config"}, call_level_get},
+    {{"PUT", "/config"}, call_level_put},
+    {{"DELETE", "/config"}, call_level_delete},
+    {{"GET", "/config/{subject}"}, call_level_get},
+    {{"PUT", "/config/{subject}"}, call_level_put},
+    {{"DELETE", "/config/{subject}"}, call_level_delete},
+    {{"GET", "/mode"}, call_mode_get},
+    {{"PUT", "/mode"}, call_mode_put},
+    {{"DELETE", "/mode"}, call_mode_delete},
+    {{"GET", "/mode/{subject}"}, call_mode_get},
+    {{"PUT", "/mode/{subject}"}, call_mode_put},
+    {{"DELETE", "/mode/{subject}"}, call_mode_delete},
 };
-
-static bool fits(const struct route *r, const struct str *segments, int count, struct call *c)
-{
-    int i = 0;
-
-    c->subject = c->part = STR_NULL;
-    for (; i < count && r->path[i]; i++) {
-        bool any = str_is(STR("*"), r->path[i]);
-
-        if (!any && !str_is(segments[i], r->path[i]))
-            return false;
-        if (any && !c->subject.p)
-            c->subject = segments[i];
-        else if (any)
-            c->part = segments[i];
-    }
-    return i == count && !r->path[i];
-}
+static const struct http_paths paths = HTTP_PATHS(routes, path);
 
 static void run(struct http_req *q)
 {
     struct registry *r = q->arg;
     struct call c = {.q = q, .s = r->schemas, .a = q->arena};
-    struct str segments[SEGMENTS_MAX], method = str_is(q->method, "HEAD") ? STR("GET") : q->method;
-    int count = http_segments(q, segments, SEGMENTS_MAX);
-    bool known = false;
+    struct str names[HTTP_PATH_NAMES];
+    int i = http_find(&paths, q, names);
 
-    for (size_t i = 0; count >= 0 && i < ARRAY_LEN(routes); i++) {
-        if (!fits(&routes[i], segments, count, &c))
-            continue;
-        known = true;
-        if (str_is(method, routes[i].method)) {
-            routes[i].fn(&c);
-            return;
-        }
-    }
-    call_error(&c, known ? 405 : 404, known ? "HTTP 405 Method Not Allowed" : "HTTP 404 Not Found");
+    c.subject = names[0];
+    c.part = names[1];
+    if (i >= 0)
+        routes[i].fn(&c);
+    else
+        call_error(&c, -i, i == -405 ? "HTTP 405 Method Not Allowed" : "HTTP 404 Not Found");
 }
 
 static const struct http_route *head(struct http_req *q, void *arg)

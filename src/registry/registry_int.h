@@ -17,7 +17,7 @@ struct call {
     struct http_req *q;
     struct schema_store *s;
     struct arena *a;
-    struct str subject; // the first "*" of the path; null: none
+    struct str subject; // the first that the path names, or an id; null: none
     struct str part;    // the second: a version
 };
 typedef void call_fn(struct call *c);
