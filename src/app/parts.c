@@ -430,6 +430,7 @@ static bool start_ingest(struct app *app, struct err *e)
         .auto_create = strcmp(app->s.kafka_auto_create, "true") == 0,
         .partitions = (int32_t)app->s.kafka_partitions,
         .replication_max = (int32_t)app->s.kafka_replication_max,
+        .consumer_idle_ms = app->s.ingest_consumer_idle_ms,
     };
 
     if (app->kafka) {

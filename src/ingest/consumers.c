@@ -226,16 +226,11 @@ void proxy_consumer_delete(struct trip *c)
 
 /* ---- subscription ---- */
 
-static bool read_topics(struct trip *c, struct js body, struct str **topics, size_t *count)
+static bool read_topics(struct trip *c, struct js list, struct str **topics, size_t *count)
 {
-    struct js list = js_get(body, "topics"), pattern = js_get(body, "topic_pattern"), v;
+    struct js v;
     size_t n = 0;
 
-    if (pattern.kind != JS_NONE && pattern.kind != JS_NULL) {
-        trip_error(c, CODE_CONSUMER_CONFIG,
-                   "Invalid consumer configuration: topic_pattern is not known here, name the topics");
-        return false;
-    }
     for (struct js_it it = js_in(list); js_next(&it, &v);)
         n++;
     if (list.kind != JS_ARRAY || n > ITEMS_MAX / 10) {
@@ -258,53 +253,107 @@ static bool read_topics(struct trip *c, struct js body, struct str **topics, siz
     return true;
 }
 
+static bool is_there(struct js v)
+{
+    return v.kind != JS_NONE && v.kind != JS_NULL;
+}
+
+static const char exclusive[] =
+    "Illegal state: Subscription to topics, partitions and pattern are mutually exclusive";
+
+/* What a client wants to subscribe to: names, or a pattern and the names that it matches now. */
+struct wanted {
+    struct str *topics;
+    size_t count;
+    struct topic_pattern *pattern;
+    struct matched matched;
+};
+
+static bool read_wanted(struct trip *c, struct consumer *k, struct js body, struct wanted *w)
+{
+    struct js list = js_get(body, "topics"), pattern = js_get(body, "topic_pattern");
+    struct str text = js_str(pattern, c->a);
+    char why[160];
+
+    if (!is_there(pattern))
+        return read_topics(c, list, &w->topics, &w->count);
+    if (is_there(list)) {
+        trip_error(c, CODE_STATE, "%s", exclusive);
+        return false;
+    }
+    if (!text.p || text.n == 0) {
+        trip_error(c, CODE_INVALID, "topic_pattern must be a regular expression");
+        return false;
+    }
+    w->pattern = topic_pattern_new(text, why);
+    if (!w->pattern) {
+        refuse(c, CODE_CONSUMER_CONFIG, why);
+        return false;
+    }
+    pattern_match(k, w->pattern, &w->matched);
+    w->topics = w->matched.topics;
+    w->count = w->matched.count;
+    return true;
+}
+
 static void answer_mode(struct trip *c, struct consumer *k, bool ok)
 {
     if (ok)
         no_content(c);
     else
-        trip_error(c, CODE_STATE,
-                   "Illegal state: Subscription to topics, partitions and pattern are mutually exclusive");
+        trip_error(c, CODE_STATE, "%s", exclusive);
     consumer_unref(k);
 }
 
-/* As in Kafka's consumer, no topics is to unsubscribe. */
-static bool subscribe(struct consumer *k, const struct str *topics, size_t n)
+void consumer_take_topics(struct consumer *k, const struct str *topics, size_t n)
 {
-    bool ok;
+    arena_fini(&k->topics_arena);
+    k->topics = ARENA_ARRAY(&k->topics_arena, struct str, n);
+    for (size_t i = 0; i < n; i++)
+        k->topics[i] = arena_str(&k->topics_arena, topics[i]);
+    k->topic_count = n;
+}
+
+/* As in Kafka's consumer, no topics is to unsubscribe; a pattern may match none yet. Takes w. */
+static bool subscribe(struct consumer *k, struct wanted *w)
+{
+    bool wants = w->count > 0 || w->pattern, ok;
 
     mutex_lock(&k->p->lock);
-    ok = n == 0 || k->mode != CONSUMER_ASSIGNED;
+    ok = !wants || k->mode != CONSUMER_ASSIGNED;
     if (ok) {
-        arena_fini(&k->topics_arena);
-        k->topics = ARENA_ARRAY(&k->topics_arena, struct str, n);
-        for (size_t i = 0; i < n; i++)
-            k->topics[i] = arena_str(&k->topics_arena, topics[i]);
-        k->topic_count = n;
+        struct topic_pattern *before = k->pattern;
+
+        consumer_take_topics(k, w->topics, w->count);
+        k->pattern = w->pattern;
+        w->pattern = before;
+        k->pattern_seen = w->matched.version;
+        k->pattern_ms = proxy_now_ms(k->p) + PATTERN_MS;
         if (k->mode == CONSUMER_ASSIGNED)
             consumer_forget_parts(k);
-        k->mode = n > 0 ? CONSUMER_SUBSCRIBED : CONSUMER_IDLE;
+        k->mode = wants ? CONSUMER_SUBSCRIBED : CONSUMER_IDLE;
         (void)consumer_ref(k); // goes with the errand
     }
     mutex_unlock(&k->p->lock);
     if (ok)
-        errand_send(k->p, k, n > 0 ? errand_join : errand_leave);
+        errand_send(k->p, k, w->count > 0 ? errand_join : errand_leave);
+    topic_pattern_free(w->pattern);
+    arena_fini(&w->matched.arena);
     return ok;
 }
 
 void proxy_subscribe(struct trip *c)
 {
     struct consumer *k = consumer_of(c);
-    struct str *topics;
+    struct wanted w = {0};
     struct js body;
-    size_t n;
 
     if (!k)
         return;
     if (!c->p->desk)
         trip_error(c, 501, "groups are kept by the role kafka, which is off; partitions can be assigned");
-    else if (trip_body(c, &body) && read_topics(c, body, &topics, &n)) {
-        answer_mode(c, k, subscribe(k, topics, n));
+    else if (trip_body(c, &body) && read_wanted(c, k, body, &w)) {
+        answer_mode(c, k, subscribe(k, &w));
         return;
     }
     consumer_unref(k);
@@ -315,7 +364,7 @@ void proxy_unsubscribe(struct trip *c)
     struct consumer *k = consumer_of(c);
 
     if (k)
-        answer_mode(c, k, subscribe(k, NULL, 0));
+        answer_mode(c, k, subscribe(k, &(struct wanted){0}));
 }
 
 void proxy_subscription(struct trip *c)

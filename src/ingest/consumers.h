@@ -3,9 +3,10 @@
  *
  * An instance subscribes to topics, and is then a member of its group beside Kafka's own clients (group/member.h), or is assigned
  * partitions by hand. Its positions are here; what it commits is the group's. It goes when it is deleted, or when nobody has asked for it
- * for CONSUMER_IDLE_MS, and takes leave of the group then.
+ * for proxy.idle_ms, and takes leave of the group then.
  *
  *     consumers.c    life, subscriptions and assignments
+ *     patterns.c     subscriptions to all topics of a pattern
  *     minding.c      the loop's side: members, commits, what is due
  *     positions.c    committing and seeking
  *     reads.c        records: a read that finds none is parked
@@ -16,9 +17,11 @@
 #pragma once
 
 #include "group/member.h"
+#include "group/topic_pattern.h"
 #include "ingest/proxy_int.h"
 
 enum { CONSUMER_IDLE_MS = 300000, CONSUMERS_MAX = 1000, CONSUMER_PARTS_MAX = 10000, AUTO_COMMIT_MS = 5000 };
+enum { PATTERN_MS = 1000 }; // how often new topics are looked for that a pattern matches
 
 struct position {
     struct str topic; // in the consumer's arena
@@ -46,6 +49,9 @@ struct consumer {
     struct arena topics_arena, parts_arena;
     struct str *topics;
     size_t topic_count;
+    struct topic_pattern *pattern; // the topics are those that it matches; NULL: they were named
+    uint64_t pattern_seen;         // topics were looked at in this state of them
+    int64_t pattern_ms;            // when they are looked at again
     struct position *parts;
     size_t part_count;
     uint64_t round;     // another one: the parts are others, or were sought
@@ -82,8 +88,9 @@ void errand_close(
 struct consumer *consumer_of(struct trip *c);
 struct consumer *consumer_ref(struct consumer *k); // lock held
 void consumer_unref(struct consumer *k);           // without it; NULL does nothing
-/* Out of the list: nobody finds it any more, and its reads are woken. Lock held, as for the next two. */
+/* Out of the list: nobody finds it any more, and its reads are woken. Lock held, as for the next three. */
 void consumer_unlist(struct consumer *k);
+void consumer_take_topics(struct consumer *k, const struct str *topics, size_t count);
 void consumer_take_parts(struct consumer *k, const struct group_part *parts, size_t count);
 void consumer_forget_parts(struct consumer *k);
 struct position *consumer_part(struct consumer *k, struct str topic, int32_t partition); // lock held
@@ -108,6 +115,20 @@ void consumer_commit(struct commit *m, trip_fn *then);
 void commit_free(struct commit *m);
 /* Those that moved since they were committed, in m; lock held. */
 void commit_moved(struct commit *m);
+
+/* ---- patterns.c ---- */
+
+struct matched {
+    struct arena arena;
+    struct str *topics; // by name
+    size_t count;
+    uint64_t version; // of the log's topics
+};
+/* Topics that the consumer's user may read and the pattern matches. The pattern is the caller's alone, or the lock is held. */
+void pattern_match(struct consumer *k, struct topic_pattern *pattern, struct matched *out);
+/* On the loop: looks anew when it is due and topics have come or gone; gives what is to be done then, or NULL. */
+typedef void errand_fn(struct errand *x);
+errand_fn *pattern_look(struct consumer *k);
 
 /* ---- reads.c ---- */
 

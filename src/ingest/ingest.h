@@ -60,6 +60,7 @@ struct ingest_options { // all but net, os and log may be NULL or 0
     int32_t partitions, replication_max; // of such a topic; what one that is created may ask for
     const char *kafka_host;              // what Kafka's clients are told
     int kafka_port;
+    int64_t consumer_idle_ms;      // a consumer that nobody asks for goes after it; 0: five minutes
     const struct group_desk *desk; // of the groups' coordinator, on loop 0 of the net
 };
 

@@ -65,6 +65,7 @@ void consumer_unref(struct consumer *k)
     arena_fini(&k->names);
     arena_fini(&k->topics_arena);
     arena_fini(&k->parts_arena);
+    topic_pattern_free(k->pattern);
     mem_free(k);
 }
 
@@ -398,7 +399,7 @@ static size_t look(struct proxy *p, struct arena *a, struct seen **out)
     for (struct consumer *k = p->consumers; k; k = next) {
         next = k->next;
         wake_late(k, now_ms);
-        (*out)[n] = (struct seen){consumer_ref(k), !k->reads && now_ms - k->used_ms >= CONSUMER_IDLE_MS};
+        (*out)[n] = (struct seen){consumer_ref(k), !k->reads && now_ms - k->used_ms >= p->idle_ms};
         if ((*out)[n++].expired)
             consumer_unlist(k);
     }
@@ -414,11 +415,17 @@ static void tick(void *arg)
     size_t n = look(p, &a, &all);
 
     for (size_t i = 0; i < n; i++) {
+        struct errand x = {p, all[i].k, NULL};
+
         if (all[i].expired)
-            errand_close(&(struct errand){p, all[i].k, NULL});
-        else if (all[i].k->member)
-            group_member_tick(all[i].k->member);
-        consumer_unref(all[i].k);
+            x.run = errand_close;
+        else
+            x.run = pattern_look(x.k);
+        if (x.run)
+            x.run(&x);
+        if (!all[i].expired && x.k->member)
+            group_member_tick(x.k->member);
+        consumer_unref(x.k);
     }
     arena_fini(&a);
     arm(p);
@@ -441,7 +448,9 @@ static void arm(struct proxy *p)
             if (!read_is_woken(r))
                 sooner(&due_ms, r->deadline_ms);
         if (!k->reads)
-            sooner(&due_ms, k->used_ms + CONSUMER_IDLE_MS);
+            sooner(&due_ms, k->used_ms + p->idle_ms);
+        if (k->pattern)
+            sooner(&due_ms, k->pattern_ms);
         if (k->member)
             sooner(&due_ms, group_member_next_ms(k->member));
     }

@@ -433,6 +433,7 @@ struct proxy *proxy_new(const struct ingest_options *o)
     p->may = o->may;
     p->may_arg = o->may_arg;
     p->desk = o->desk;
+    p->idle_ms = o->consumer_idle_ms > 0 ? o->consumer_idle_ms : CONSUMER_IDLE_MS;
     p->home = net_loop(o->net, 0);
     p->auto_create = o->auto_create;
     p->partitions = o->partitions > 0 ? o->partitions : 1;

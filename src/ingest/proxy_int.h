@@ -35,6 +35,7 @@ struct proxy {
     _Atomic uint32_t turn; // requests whose records have no key take partitions in turn
 
     const struct group_desk *desk; // NULL: there is no coordinator
+    int64_t idle_ms;               // a consumer that nobody asks for goes after it
     struct loop *home;             // the coordinator's
     struct timer *timer;           // of the consumers; the loop's
 

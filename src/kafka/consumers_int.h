@@ -10,10 +10,10 @@
 #pragma once
 
 #include "base/map.h"
+#include "group/topic_pattern.h"
 #include "kafka/assign.h"
 #include "kafka/consumers.h"
 #include "kafka/kafka_int.h"
-#include "kafka/topic_pattern.h"
 
 /* As the stored state is numbered. */
 enum cons_state { CONS_STABLE, CONS_UNREVOKED, CONS_UNRELEASED };

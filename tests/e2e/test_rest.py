@@ -1,5 +1,6 @@
 """Topics over HTTP (ingest's port), as Confluent's REST Proxy has them, with Kafka's own clients on the other side."""
 import base64
+import http.client
 import io
 import json
 import os
@@ -20,10 +21,13 @@ ORDER = {"type": "record", "name": "Order", "fields": [
     {"name": "sum", "type": "bytes"}]}
 
 
+QUIET = {"postgres": {"port": "off"}, "buckets": []}
+
+
 @pytest.fixture
 def rest(project):
     """A project without a database: the proxy does not need one."""
-    return project(settings={"postgres": {"port": "off"}, "buckets": []}).start()
+    return project(settings=QUIET).start()
 
 
 def call(tarn, method, path, body=None, kind=V2, accept=None):
@@ -460,7 +464,9 @@ def test_instances_are_told_apart_and_checked(rest):
     assert create(**{"fetch.min.bytes": -2}) == 40001 and create(nonsense=1) == 422
     assert call(rest, "POST", "/consumers/g", b"", V2)[0] == 200
     base = "/consumers/g/instances/a"
-    assert call(rest, "POST", base + "/subscription", {"topic_pattern": "t.*"})[1]["error_code"] == 42204
+    assert call(rest, "POST", base + "/subscription", {"topic_pattern": "t("})[1]["error_code"] == 42204
+    assert call(rest, "POST", base + "/subscription", {"topic_pattern": ""})[1]["error_code"] == 422
+    assert call(rest, "POST", base + "/subscription", {"topic_pattern": "t.*", "topics": ["t"]})[1]["error_code"] == 40903
     assert call(rest, "POST", base + "/subscription", {"topics": "t"})[1]["error_code"] == 422
     assert call(rest, "POST", base + "/positions", {"offsets": [{"topic": "t", "partition": 0, "offset": 0}]})[1]["error_code"] == 40903
     assert call(rest, "GET", "/consumers/other/instances/a/subscription")[1]["error_code"] == 40403
@@ -475,3 +481,58 @@ def test_instances_are_told_apart_and_checked(rest):
     rest.stop()  # with a member and instances: it must end in time
     rest.start()
     assert call(rest, "GET", base + "/assignments")[1]["error_code"] == 40403
+
+
+def test_a_pattern_stands_for_topics_that_come_later_too(rest):
+    for topic in ("log-a", "other"):
+        make_topic(rest, topic)
+    one = Instance(rest, "p", **{"auto.offset.reset": "earliest"})
+    one.ask("POST", "/subscription", {"topic_pattern": "nothing-yet-.*"}, 204)
+    assert one.ask("GET", "/subscription") == {"topics": []} and one.read(timeout=100) == []
+    one.ask("POST", "/subscription", {"topic_pattern": "log-[a-z]"}, 204)
+    assert one.ask("GET", "/subscription") == {"topics": ["log-a"]}
+    make_topic(rest, "log-b", 2)
+    make_topic(rest, "log-10")
+    wait_for(lambda: len(one.ask("GET", "/assignments")["partitions"]) == 3, "the partitions of log-b")
+    for topic in ("log-a", "log-b", "other"):
+        call(rest, "POST", f"/topics/{topic}", {"records": [{"value": topic}]}, JSON)
+    assert sorted(r["value"] for r in one.read_some(2)) == ["log-a", "log-b"]
+    call(rest, "DELETE", f"/v3/clusters/{call(rest, 'GET', '/v3/clusters')[1]['data'][0]['cluster_id']}/topics/log-b")
+    wait_for(lambda: one.ask("GET", "/subscription") == {"topics": ["log-a"]}, "log-b to be gone")
+    one.end()
+    wide = Instance(rest, "wide")
+    wide.ask("POST", "/subscription", {"topic_pattern": ".*"}, 204)
+    topics = wide.ask("GET", "/subscription")["topics"]
+    assert {"log-a", "other"} <= set(topics) and not [t for t in topics if t.startswith("__")], "the coordinators' are not for reading"
+    wide.end()
+
+
+def test_who_does_not_come_again_is_dropped(project):
+    tarn = project(settings={**QUIET, "ingest": {"consumer_idle_ms": 1500}}).start()
+    make_topic(tarn, "t", 2)
+    one = Instance(tarn, "idle", **{"auto.offset.reset": "earliest"}).subscribe("t")
+    wait_for(lambda: len(one.ask("GET", "/assignments")["partitions"]) == 2, "all partitions")
+    assert one.read(timeout=4000) == [], "who waits for records is there"
+    assert one.ask("GET", "/subscription") == {"topics": ["t"]}
+    kafka = Consumer({"bootstrap.servers": tarn.address("kafka"), "group.id": "idle", "partition.assignment.strategy": "range"})
+    kafka.subscribe(["t"])
+    wait_for(lambda: kafka.poll(0.1) or len(kafka.assignment()) == 2, "the other's place in the group")
+    assert one.ask("GET", "/subscription")["error_code"] == 40403
+    kafka.close()
+
+
+def test_consumers_have_a_most(rest):
+    make_topic(rest, "t")
+    door = http.client.HTTPConnection(rest.address("ingest"), timeout=30)
+
+    def create(group):
+        door.request("POST", f"/consumers/{group}", b"{}", {"Content-Type": V2})
+        answer = door.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    made = [create("many") for _ in range(1000)]
+    assert {status for status, _ in made} == {200}
+    status, told = create("other")
+    assert status == 429 and "as many consumer instances as are allowed" in told["message"]
+    assert call(rest, "DELETE", f"/consumers/many/instances/{made[0][1]['instance_id']}")[0] == 204
+    assert create("other")[0] == 200

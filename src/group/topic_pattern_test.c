@@ -1,4 +1,4 @@
-#include "kafka/topic_pattern.h"
+#include "group/topic_pattern.h"
 
 #include "base/mem.h"
 #include "base/test.h"

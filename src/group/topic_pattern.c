@@ -1,6 +1,6 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 
-#include "kafka/topic_pattern.h"
+#include "group/topic_pattern.h"
 
 #include "base/mem.h"
 
@@ -13,7 +13,6 @@ struct topic_pattern {
     pcre2_code *code;
     pcre2_match_data *found;
     pcre2_match_context *limits;
-    int space[WORKSPACE];
 };
 
 /* ---- what RE2 knows ---- */
@@ -176,8 +175,10 @@ void topic_pattern_free(struct topic_pattern *p)
 /* The longest match comes first, so the whole name matches when that one is as long. */
 bool topic_pattern_matches(struct topic_pattern *p, struct str name)
 {
+    int *space = MEM_ARRAY(int, WORKSPACE); // not the pattern's: there may be as many of these as members
     int n = pcre2_dfa_match(p->code, (PCRE2_SPTR)name.p, name.n, 0, PCRE2_ANCHORED, p->found, p->limits,
-                            p->space, WORKSPACE);
+                            space, WORKSPACE);
 
+    mem_free(space);
     return n >= 0 && pcre2_get_ovector_pointer(p->found)[1] == name.n;
 }
