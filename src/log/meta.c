@@ -21,14 +21,19 @@ void file_end(struct buf *b)
     be_put32(b->p + 12, crc32c(0, b->p + FILE_HEAD, b->n - FILE_HEAD));
 }
 
+static const char newer[] = "a newer tarn wrote it, so use that one or a later one";
+static const char older[] = "an older tarn wrote it, so use that one and copy its topics over (tarn topic "
+                            "consume, produce), or begin with an empty data folder";
+
 bool file_open(struct str bytes, const char *magic, const char *path, struct file_body *out, struct err *e)
 {
     if (bytes.n < FILE_HEAD || memcmp(bytes.p, magic, 8) != 0)
         return err_set(e, ERR_CORRUPT, "%s is not what its name says (%zu bytes)", path, bytes.n);
     out->version = be_get32(bytes.p + 8);
     if (out->version < out->oldest || out->version > out->known)
-        return err_set(e, ERR_UNSUPPORTED, "%s has version %u; this program knows versions %u to %u", path,
-                       out->version, out->oldest, out->known);
+        return err_set(e, ERR_UNSUPPORTED, "%s has version %u, this program knows versions %u to %u: %s",
+                       path, out->version, out->oldest, out->known,
+                       out->version > out->known ? newer : older);
     if (be_get32(bytes.p + 12) != crc32c(0, bytes.p + FILE_HEAD, bytes.n - FILE_HEAD))
         return err_set(e, ERR_CORRUPT, "%s is damaged: wrong checksum", path);
     out->bytes = str_from(bytes.p + FILE_HEAD, bytes.n - FILE_HEAD);

@@ -168,8 +168,7 @@ TEST(trimmed_records_are_gone_for_good)
     buf_fini(&b);
 }
 
-/* Flips one bit of a file. */
-static bool flip(struct testlog *t, const char *name, int64_t at)
+static bool flip_bits(struct testlog *t, const char *name, int64_t at, uint8_t bits)
 {
     char path[TEMPDIR_MAX + 100];
     uint8_t b = 0;
@@ -179,10 +178,16 @@ static bool flip(struct testlog *t, const char *name, int64_t at)
     (void)snprintf(path, sizeof path, "%s/%s", t->dir, name);
     fd = os_open(os_real(), path, O_RDWR, &t->e);
     ok = fd >= 0 && os_read(os_real(), fd, &b, 1, at, &t->e);
-    b ^= 4;
+    b ^= bits;
     ok = ok && os_write(os_real(), fd, &b, 1, at, &t->e);
     os_close(os_real(), fd);
     return ok;
+}
+
+/* Flips one bit of a file. */
+static bool flip(struct testlog *t, const char *name, int64_t at)
+{
+    return flip_bits(t, name, at, 4);
 }
 
 /* Every bit of a batch matters: its damage is told with topic, partition and offset, and what is good is read. */
@@ -292,6 +297,33 @@ TEST(a_log_without_its_files_is_not_a_new_log)
         OK(testlog_open(&t) && testlog_read(&t, "a", 0, 0, 0, 100) == 1);
         OK(testlog_end(&t));
     }
+}
+
+/* Files of another program's version: what to do about it is told. */
+TEST(another_version_is_told_with_what_to_do)
+{
+    static const struct {
+        const char *name;
+        uint8_t bits;
+        const char *told;
+    } cases[] = {
+        {"meta", 4, "a newer tarn wrote it"},
+        {"topics.list", 4, "a newer tarn wrote it"},
+        {"checkpoint", 4, "a newer tarn wrote it"},
+        {"checkpoint", 3,
+         "checkpoint has version 1, this program knows versions 2 to 2: an older tarn wrote it"},
+    };
+    struct testlog t = {0};
+
+    OK(testlog_start(&t) && topic_with(&t, "a", 5000, -1, -1));
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        log_close(t.l);
+        OK(flip_bits(&t, cases[i].name, 11, cases[i].bits));
+        OK(!testlog_open(&t) && t.e.kind == ERR_UNSUPPORTED && strstr(t.e.msg, cases[i].told));
+        OK(flip_bits(&t, cases[i].name, 11, cases[i].bits));
+        OK(testlog_open(&t));
+    }
+    OK(testlog_end(&t));
 }
 
 static unsigned opened; // segments
