@@ -1,4 +1,5 @@
 /* Groups of KIP-848 over the wire: both APIs in all versions, what the other APIs say of such groups, and that a restart keeps them. */
+#include "kafka/acl.h"
 #include "kafka/testbroker.h"
 
 static int fd;
@@ -165,6 +166,54 @@ TEST(a_group_lives_over_the_wire)
     OK(delete_group() == K_NONE && describe(1).error == K_GROUP_ID_NOT_FOUND &&
        delete_group() == K_GROUP_ID_NOT_FOUND);
     close_broker();
+}
+
+/* A pattern stands for what its member may describe, also of topics that come later. */
+TEST(a_pattern_shows_nothing_that_may_not_be_seen)
+{
+    struct k_create_acls_req_acl acl = {.type = ACL_TOPIC,
+                                        .name = STR("open"),
+                                        .pattern_type = ACL_PREFIXED,
+                                        .principal = STR("User:alice"),
+                                        .host = STR("*"),
+                                        .operation = ACL_DESCRIBE,
+                                        .permission = ACL_ALLOW};
+    struct k_create_acls_res made;
+    struct k_consumer_beat_req req = joining("a", NULL);
+    struct k_consumer_beat_res a;
+    int root;
+
+    users = auth_new(os_real());
+    auth_add_password(users, STR("admin"), STR("a"));
+    auth_add_password(users, STR("alice"), STR("b"));
+    begin();
+    root = dial_as("admin", "a");
+    fd = dial_as("alice", "b");
+    (void)ensure(root, "secret");
+    topic_id = ensure(root, "open-1").id;
+    req.names_n = 0;
+    req.pattern = STR(".*");
+    OK(beat(&req).error == K_GROUP_AUTHORIZATION_FAILED);
+    call(root, &CREATE_ACLS, 3, &(struct k_create_acls_req){&acl, 1}, &made);
+    acl = (struct k_create_acls_req_acl){ACL_GROUP, STR("g"), ACL_LITERAL, STR("User:alice"),
+                                         STR("*"),  ACL_READ, ACL_ALLOW};
+    call(root, &CREATE_ACLS, 3, &(struct k_create_acls_req){&acl, 1}, &made);
+    a = beat(&req);
+    OK(a.error == K_NONE && a.assignment->topics_n == 1 && owned(&a) == 2);
+    OK(memcmp(a.assignment->topics[0].topic.b, topic_id.b, 16) == 0);
+    req.names = &(struct str){"secret", 6}; // by name it is refused, as if it were not there
+    req.names_n = 1;
+    req.member_id = STR("b");
+    OK(beat(&req).error == K_TOPIC_AUTHORIZATION_FAILED);
+    (void)ensure(root, "open-2"); // it comes later, and may be seen
+    (void)ensure(root, "secret-2");
+    a = still("a", a.member_epoch);
+    OK(a.error == K_NONE && a.assignment_n == 1);
+    OK(a.assignment->topics_n == 2);
+    close(root);
+    close_broker();
+    auth_free(users);
+    users = NULL;
 }
 
 TEST(version_0_names_the_member)
