@@ -70,15 +70,79 @@ def error_of(body, topic):
     return struct.unpack_from(">h", body, 4 + 4 + 2 + len(topic) + 4 + 4)[0]
 
 
-@pytest.mark.parametrize("settings", [{"compression_type": "zstd"}, {"cleanup_policy": "compact"}], ids=["recompressed", "compacted"])
-def test_a_batch_that_unpacks_to_far_more_is_refused_in_bounded_memory(broker, settings):  # noqa: F811
-    create(broker, "bomb", **settings)
+def snappy_bomb():
+    """A zero, then copies of 64 bytes from one byte before: as dense as snappy gets."""
+    copies = 340_000
+    length, out = 1 + 64 * copies, bytearray()
+    while length:
+        out.append(length & 0x7F | (0x80 if length > 0x7F else 0))
+        length >>= 7
+    return bytes(out) + b"\0\0" + b"\xfe\x01\0" * copies
+
+
+def snappy_lie():
+    """It says that it unpacks to 2 GiB."""
+    return b"\xff\xff\xff\xff\x07" + b"\0\0" + b"\xfe\x01\0" * 100
+
+
+def xxh32(data):
+    """Of less than 16 bytes; lz4's frames have one byte of it."""
+    one, two, three, four, five = 2654435761, 2246822519, 3266489917, 668265263, 374761393
+    low, at = 0xFFFFFFFF, 0
+    h = five + len(data)
+    while at + 4 <= len(data):
+        h = h + int.from_bytes(data[at:at + 4], "little") * three & low
+        h, at = (h << 17 | h >> 15) * four & low, at + 4
+    for byte in data[at:]:
+        h = h + byte * five & low
+        h = (h << 11 | h >> 21) * one & low
+    h = (h ^ h >> 15) * two & low
+    h = (h ^ h >> 13) * three & low
+    return h ^ h >> 16
+
+
+def lz4_bomb():
+    """Blocks of 4 MiB: a zero, then one match of nearly the whole block."""
+    head = b"\x60\x70"
+    more = (4 << 20) - 1 - 19 - 5
+    block = b"\x1f\0\x01\0" + b"\xff" * (more // 255) + bytes([more % 255]) + b"\x50" + bytes(5)
+    return b"\x04\x22\x4d\x18" + head + bytes([xxh32(head) >> 8 & 0xFF]) + (struct.pack("<I", len(block)) + block) * 50 + bytes(4)
+
+
+def zstd_bomb():
+    """Blocks of one byte, repeated 128 KiB times."""
+    block = struct.pack("<I", (128 << 10) << 3 | 1 << 1)[:3] + b"\0"
+    last = struct.pack("<I", (128 << 10) << 3 | 1 << 1 | 1)[:3] + b"\0"
+    return b"\x28\xb5\x2f\xfd\0\x58" + block * 100_000 + last
+
+
+def zstd_window():
+    """Its window would be 2 TiB."""
+    return b"\x28\xb5\x2f\xfd\0\xff" + struct.pack("<I", 5 << 3 | 1)[:3] + b"hello"
+
+
+def long_record():
+    """Not packed; its only record says that it has 1 GiB."""
+    return b"\xff\xff\xff\xff\x07" + bytes(100)
+
+
+BOMBS = {"none": (0, long_record), "gzip": (1, lambda: gzip.compress(bytes(400 * MB), 9)), "snappy": (2, snappy_bomb),
+         "snappy lie": (2, snappy_lie), "lz4": (3, lz4_bomb), "zstd": (4, zstd_bomb), "zstd window": (4, zstd_window)}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_batch_that_unpacks_to_far_more_is_refused_in_bounded_memory(broker, bomb):  # noqa: F811
+    codec, make = BOMBS[bomb]
+    packed = make()
+    assert len(packed) < 1_040_000
+    create(broker, "compacted", cleanup_policy="compact")
+    create(broker, "repacked", compression_type="gzip" if bomb != "gzip" else "zstd")
     before = memory(broker)
-    bomb = gzip.compress(bytes(400 * MB), 9)
-    with connect(broker) as s:
-        s.sendall(produce("bomb", batch(bomb, 1, 1)))
-        body = answer(s)
-    assert error_of(body, "bomb") in (2, 10, 87), body  # corrupt, too large, or invalid: not a success
+    for topic in ("compacted", "repacked"):
+        with connect(broker) as s:
+            s.sendall(produce(topic, batch(packed, codec, 1)))
+            body = answer(s)
+        assert error_of(body, topic) in (2, 10, 87), body  # corrupt, too large, or invalid: not a success
     assert memory(broker) - before < 150 * MB
     send(broker, "other", [b"the broker goes on"])
 
