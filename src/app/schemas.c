@@ -36,7 +36,7 @@ static bool append(void *arg, const struct schema_record *records, size_t count,
     return ok || err_wrap(e, "_schemas");
 }
 
-static bool replay_batches(struct schemas *s, struct str batches, int64_t from, int64_t *next, struct err *e)
+static bool replay_batches(struct schemas *s, struct str batches, int64_t from, struct err *e)
 {
     struct arena a = {0};
     struct batch_reader r;
@@ -47,7 +47,6 @@ static bool replay_batches(struct schemas *s, struct str batches, int64_t from, 
     batch_open(&r, &a, batches);
     r.skip_below = from;
     while (batch_next(&r, &record)) {
-        *next = record.offset + 1;
         if (!record.control && record.key.p && !schema_store_apply(s->store, record.key, record.value, &bad))
             obs_warn("schema", "record of _schemas is passed over: %s offset=%lld", bad.msg,
                      (long long)record.offset);
@@ -57,38 +56,19 @@ static bool replay_batches(struct schemas *s, struct str batches, int64_t from, 
     return ok;
 }
 
-/* Offset behind the last batch: what compaction has taken out of it is behind the last record too. */
-static int64_t end_of(struct str batches)
-{
-    struct batch_header h;
-    struct str one;
-    int64_t end = 0;
-
-    while (batch_cut(&batches, &one, &h))
-        end = h.base_offset + h.last_offset_delta + 1;
-    return end;
-}
-
+/* What a transaction of some Kafka client wrote and aborted is no schema. */
 static bool replay(struct schemas *s, struct err *e)
 {
     struct buf batches = buf_make(LIMIT_BATCH + FETCH_BYTES);
     struct log_range range;
-    int64_t next;
     bool ok = true;
 
     if (!log_range(s->log, TOPIC, 0, &range))
         return err_set(e, ERR_NOT_FOUND, "_schemas has no partition");
-    next = range.start;
-    while (ok && next < range.end) {
-        int64_t end;
-
-        buf_reset(&batches);
-        ok = log_fetch(s->log, TOPIC, 0, next, FETCH_BYTES, &batches, e);
-        if (!ok || batches.n == 0)
-            break;
-        end = end_of(buf_view(&batches));
-        ok = replay_batches(s, buf_view(&batches), next, &next, e);
-        next = end > next ? end : next;
+    for (int64_t at = range.start, was = -1; ok && at > was; buf_reset(&batches)) {
+        was = at;
+        ok = log_fetch_committed(s->log, TOPIC, 0, &at, FETCH_BYTES, &batches, e) &&
+             replay_batches(s, buf_view(&batches), was, e);
     }
     buf_fini(&batches);
     return ok || err_wrap(e, "reading _schemas");

@@ -233,7 +233,7 @@ static void replay_status(struct connect *c, struct str key, struct str value)
         map_del(&k->topics, topic);
 }
 
-static bool replay_piece(struct connect *c, struct str bytes, int64_t *next, replay_fn *fn, struct err *e)
+static bool replay_piece(struct connect *c, struct str bytes, int64_t from, replay_fn *fn, struct err *e)
 {
     struct arena a = {0};
     struct batch_reader r = {0};
@@ -241,11 +241,10 @@ static bool replay_piece(struct connect *c, struct str bytes, int64_t *next, rep
     bool ok;
 
     batch_open(&r, &a, bytes);
-    while (batch_next(&r, &rec)) {
-        *next = rec.offset + 1;
+    r.skip_below = from;
+    while (batch_next(&r, &rec))
         if (!rec.control && rec.key.p)
             fn(c, rec.key, rec.value);
-    }
     ok = batch_ok(&r, e);
     arena_fini(&a);
     return ok;
@@ -264,15 +263,10 @@ static bool replay(struct connect *c, const char *topic, replay_fn *fn, struct e
     if (!log_ensure_topic(c->env.log, str_of(topic), 1, &s, e))
         return err_wrap(e, "%s", topic);
     ok = log_range(c->env.log, str_of(topic), 0, &range);
-    for (int64_t at = ok ? range.start : 0; ok && at < range.end;) {
-        int64_t next = at;
-
-        buf_reset(&b);
-        ok = log_fetch(c->env.log, str_of(topic), 0, at, STORE_READ_BYTES, &b, e) &&
-             replay_piece(c, buf_view(&b), &next, fn, e);
-        if (ok && next == at)
-            break;
-        at = next;
+    for (int64_t at = ok ? range.start : 0, was = -1; ok && at > was; buf_reset(&b)) {
+        was = at;
+        ok = log_fetch_committed(c->env.log, str_of(topic), 0, &at, STORE_READ_BYTES, &b, e) &&
+             replay_piece(c, buf_view(&b), was, fn, e);
     }
     buf_fini(&b);
     return ok || err_wrap(e, "replay of %s", topic);

@@ -177,18 +177,17 @@ bool table_point(struct lake *l, struct str name, struct str value, struct err *
     return true;
 }
 
-static bool replay_batches(struct lake *l, struct str batches, int64_t *next, struct err *e)
+static bool replay_batches(struct lake *l, struct str batches, int64_t from, struct err *e)
 {
     struct arena a = {0};
     struct batch_reader r;
     struct record record;
     bool ok = true;
     batch_open(&r, &a, batches);
-    while (ok && batch_next(&r, &record)) {
-        *next = record.offset + 1;
+    r.skip_below = from;
+    while (ok && batch_next(&r, &record))
         if (!record.control && record.key.p && record.value.p)
             ok = table_point(l, record.key, record.value, e);
-    }
     ok = ok && batch_ok(&r, e);
     arena_fini(&a);
     return ok;
@@ -207,13 +206,10 @@ static bool replay(struct lake *l, struct err *e)
         return false;
     bool ok = log_range(l->log, STR(LAKE_TABLES), 0, &range);
     assert(ok);
-    for (int64_t at = range.start; ok && at < range.end;) {
-        int64_t before = at;
-        buf_reset(&batches);
-        ok = log_fetch(l->log, STR(LAKE_TABLES), 0, at, REPLAY_BYTES, &batches, e) &&
-             replay_batches(l, buf_view(&batches), &at, e);
-        if (ok && at == before)
-            break; // what is left was compacted away
+    for (int64_t at = range.start, was = -1; ok && at > was; buf_reset(&batches)) {
+        was = at;
+        ok = log_fetch_committed(l->log, STR(LAKE_TABLES), 0, &at, REPLAY_BYTES, &batches, e) &&
+             replay_batches(l, buf_view(&batches), was, e);
     }
     buf_fini(&batches);
     return ok;

@@ -1,11 +1,12 @@
 """Transactions with real clients: all of one is seen or none, also when the broker is killed or another instance takes over."""
+import json
 import struct
 import threading
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, RESOURCE_BROKER
-from conftest import wait_for
+from conftest import request, wait_for
 from kafka_help import broker, broker_project, consumer, create, node, producer, read, send  # noqa: F401
 from test_kafka_abuse import answer, connect, frame, string
 
@@ -163,6 +164,23 @@ def test_an_id_that_nobody_uses_is_forgotten(project):
     second, epoch = new_producer(one, "idle")
     assert second != first and epoch == 0
     assert committed(one, "t") == ["open"]
+
+
+def test_what_was_aborted_is_no_state_of_tarns_own(broker):
+    """The registry and Connect keep theirs in topics as Kafka's own do, and whoever may can write to them."""
+    schema = {"subject": "kept", "version": 1, "id": 71, "schema": '"string"', "deleted": False}
+    for name, end in (("kept", Producer.commit_transaction), ("never", Producer.abort_transaction)):
+        p = transactional(broker, "tool")
+        p.begin_transaction()
+        p.produce("_schemas", json.dumps({**schema, "subject": name}),
+                  json.dumps({"keytype": "SCHEMA", "subject": name, "version": 1, "magic": 1}))
+        p.produce("connect-configs", json.dumps({"properties": {"connector.class": "NoSuchClass", "name": name}}), f"connector-{name}")
+        p.produce("connect-configs", json.dumps({"state": "PAUSED"}), f"target-state-{name}")
+        assert p.flush(WAIT) == 0
+        end(p, WAIT)
+    broker.restart()
+    assert request("GET", broker.url("registry", "/subjects")) == (200, ["kept"])
+    assert request("GET", broker.url("connect", "/connectors")) == (200, ["kept"])
 
 
 class Mover(threading.Thread):
