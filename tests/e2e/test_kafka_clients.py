@@ -141,4 +141,5 @@ def test_kafkajs(broker):
     assert told["rebalanced"] == [2, 2]
     assert told["resumed"] == 0
     assert told["at"] == "10"
-    assert told["groups"] == ["js"]
+    assert told["after"] == [str(n) for n in range(10, 20)]
+    assert sorted(told["groups"]) == ["js", "timed"]

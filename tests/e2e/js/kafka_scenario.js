@@ -69,12 +69,20 @@ async function main() {
   for (let n = 0; n < 20; n++) messages.push({ value: String(n), timestamp: String(1700000000000 + n * 1000) })
   await producer.send({ topic: 'timed', messages })
   const [at] = await admin.fetchTopicOffsetsByTimestamp('timed', 1700000010000)
+  const after = []
+  const reader = kafka.consumer({ groupId: 'timed', maxWaitTimeInMs: 200 })
+  await reader.connect()
+  await reader.subscribe({ topic: 'timed', fromBeginning: true })
+  await reader.run({ eachMessage: async ({ message }) => { after.push(message.value.toString()) } })
+  reader.seek({ topic: 'timed', partition: 0, offset: at.offset })
+  await until(() => after.includes('19'), 'what came after the time')
+  await reader.disconnect()
   await producer.disconnect()
   const groups = (await admin.listGroups()).groups.map(g => g.groupId)
   await admin.deleteTopics({ topics: ['timed'] })
   await admin.disconnect()
   console.log(JSON.stringify({
-    produced: COUNT, consumed, rebalanced, groups, at: at.offset, resumed: again.length - 1, key: first.key.toString(),
+    produced: COUNT, consumed, rebalanced, groups, at: at.offset, after, resumed: again.length - 1, key: first.key.toString(),
     headers: Object.fromEntries(Object.entries(first.headers).map(([k, v]) => [k, v.toString()])),
   }))
 }
