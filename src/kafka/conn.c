@@ -165,7 +165,7 @@ static struct kafka_req *begin(struct kafka_conn *kc, struct str frame, struct e
         (void)err_set(e, ERR_DENIED, "API %d was asked for before a login", key);
         return NULL;
     }
-    q = kafka_req_new(kc->k, frame, peer, e);
+    q = kafka_req_new(kc->k, frame, conn_take(kc->c, str_from(frame.p - 4, frame.n + 4)), peer, e);
     if (q && kc->login.state == LOGIN_DONE)
         q->user = arena_str(&q->arena, str_of(kc->login.user)).p;
     return q;
@@ -224,6 +224,11 @@ static size_t on_input(void *state, struct str bytes)
     return 4 + (size_t)n;
 }
 
+static size_t need(struct str bytes)
+{
+    return bytes.n < 4 ? 0 : 4 + (size_t)be_get32(bytes.p);
+}
+
 static void on_drained(void *state)
 {
     let_go_on(state);
@@ -272,6 +277,7 @@ const struct net_proto kafka_proto = {
     .input_max = LIMIT_KAFKA_FRAME + 4,
     .open = on_open,
     .input = on_input,
+    .need = need,
     .drained = on_drained,
     .stop = on_stop,
     .closed = on_closed,

@@ -189,7 +189,8 @@ struct kafka_req {
     struct arena arena;
     char *frame; // the request's bytes; what was read points into them
     size_t frame_n;
-    void *in; // the decoded body
+    void *memory; // that they are in
+    void *in;     // the decoded body
 
     struct wire_out out; // the answer's frame
     bool silent;         // no answer is sent (acks=0)
@@ -214,10 +215,11 @@ struct kafka_req {
 /* ---- request.c ---- */
 
 /*
- * A request from one frame (copied), on the loop's thread; peer is "address:port". NULL with e: the frame is nothing that can be answered, close the
+ * A request from one frame, on the loop's thread. memory, which the frame is in, is the request's from now on; NULL: the frame is copied. peer is "address:port". NULL with e: the frame is nothing that can be answered, close the
  * connection. The owner then calls kafka_req_run(); done(q) is called once, perhaps from inside that; then kafka_req_free().
  */
-struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, const char *peer, struct err *e);
+struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, void *memory, const char *peer,
+                                struct err *e);
 /* From a SASL token that came without Kafka's headers. */
 struct kafka_req *kafka_req_raw(struct kafka *k, struct str token, const char *peer);
 void kafka_req_run(struct kafka_req *q, void (*done)(struct kafka_req *q), void *owner);

@@ -75,8 +75,12 @@ void kafka_busy(struct kafka *k, int by)
     mutex_unlock(&k->lock);
 }
 
-static struct kafka_req *make(struct kafka *k, struct str frame, const char *peer)
+static struct kafka_req *make(struct kafka *k, struct str frame, void *memory, const char *peer)
 {
+    union { // the memory is the request's own
+        const char *given;
+        char *frame;
+    } bytes = {.given = frame.p};
     struct kafka_req *q = MEM_NEW(struct kafka_req);
 
     kafka_busy(k, 1);
@@ -84,15 +88,17 @@ static struct kafka_req *make(struct kafka *k, struct str frame, const char *pee
     q->door = &k->doors[KAFKA_PLAIN_DOOR];
     q->loop = loop_current();
     q->client_host = client_address(q, peer);
-    q->frame = mem_copy(frame.p, frame.n);
+    q->memory = memory ? memory : mem_copy(frame.p, frame.n);
+    q->frame = memory ? bytes.frame : q->memory;
     q->frame_n = frame.n;
     q->out.buf = buf_make(LIMIT_KAFKA_FRAME);
     return q;
 }
 
-struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, const char *peer, struct err *e)
+struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, void *memory, const char *peer,
+                                struct err *e)
 {
-    struct kafka_req *q = make(k, frame, peer);
+    struct kafka_req *q = make(k, frame, memory, peer);
     struct rd r = rd_from(q->frame, frame.n);
 
     if (read_header(q, &r, e) && read_body(q, &r, e))
@@ -103,7 +109,7 @@ struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, const char *p
 
 struct kafka_req *kafka_req_raw(struct kafka *k, struct str token, const char *peer)
 {
-    struct kafka_req *q = make(k, token, peer);
+    struct kafka_req *q = make(k, token, NULL, peer);
     struct k_sasl_authenticate_req *in = ARENA_NEW(&q->arena, struct k_sasl_authenticate_req);
 
     in->token = str_from(q->frame, token.n);
@@ -129,7 +135,7 @@ void kafka_req_free(struct kafka_req *q)
     arena_fini(&q->arena);
     if (q->api && q->api->key == SASL_AUTHENTICATE_KEY)
         OPENSSL_cleanse(q->frame, q->frame_n); // it may hold a password
-    mem_free(q->frame);
+    mem_free(q->memory);
     mem_free(q);
     kafka_busy(k, -1);
 }

@@ -22,7 +22,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SLOT_BITS = 20 };
+enum {
+    SLOT_BITS = 20,
+    NEED_MAX = 2 << 20, // memory that a message gets before as much of it has come
+};
 
 struct loop *conn_loop(struct conn *c)
 {
@@ -281,17 +284,39 @@ static size_t offer(struct conn *c, const uint8_t *p, size_t n)
     return used;
 }
 
+/* Of the message that begins with n bytes: how long it is, as far as that may be believed; 0: it is not known. */
+static size_t message(const struct conn *c, const uint8_t *p, size_t n)
+{
+    size_t need = c->proto->need ? c->proto->need(str_from(p, n)) : 0;
+
+    return need <= NEED_MAX || need <= 4 * n ? need : 0;
+}
+
 static void keep_rest(struct conn *c, const uint8_t *p, size_t n)
 {
+    size_t need = message(c, p, n), cap = need > n ? need : n;
+
     assert(c->in_n == 0);
-    if (c->in_cap < n) {
-        c->in_cap = n;
+    if (c->in_cap < cap) {
+        c->in_cap = cap;
         mem_free(c->in);
-        c->in = mem_alloc(n);
+        c->in = mem_alloc(cap);
     }
     memcpy(c->in, p, n);
     c->in_at = 0;
     c->in_n = n;
+}
+
+void *conn_take(struct conn *c, struct str bytes)
+{
+    void *memory = c->in;
+
+    if (bytes.p != (const char *)c->in + c->in_at || bytes.n != c->in_n || bytes.n < INPUT_KEEP)
+        return NULL;
+    c->in = NULL;
+    c->in_cap = 0;
+    c->large = true;
+    return memory;
 }
 
 /* What waits in the connection's own buffer. */
@@ -311,11 +336,14 @@ static void offer_kept(struct conn *c)
     }
 }
 
-/* Room behind what is kept: more the longer the message grows, but never over input_max. */
+/* Room behind what is kept: to the end of the message, or more the longer it grows, but never over input_max. */
 static size_t make_room(struct conn *c)
 {
     size_t max = c->proto->input_max, want, room = c->in_cap - c->in_at - c->in_n;
+    size_t need = message(c, c->in + c->in_at, c->in_n);
 
+    if (need > c->in_n && need - c->in_n <= room)
+        return need - c->in_n;
     if (room >= INPUT_KEEP / 4 && c->in_n + room <= max)
         return room;
     if (c->in_at > 0) { // not more often than the buffer has been used up
@@ -325,11 +353,13 @@ static size_t make_room(struct conn *c)
     want = c->in_n < INPUT_KEEP / 2 ? INPUT_KEEP : 2 * c->in_n;
     if (want > max)
         want = max;
+    if (need > c->in_n && need <= max)
+        want = need;
     if (c->in_cap < want) {
         c->in = mem_grow(c->in, want);
         c->in_cap = want;
     }
-    return c->in_cap - c->in_n;
+    return want - c->in_n;
 }
 
 static ssize_t receive(struct conn *c, void *p, size_t n)
@@ -356,7 +386,8 @@ static bool read_once(struct conn *c)
     if (c->lingering) {
         got = receive(c, p, SCRATCH_BYTES);
     } else if (c->in_n == 0) {
-        got = receive(c, p, room);
+        got = receive(c, p, c->large && room > SCRATCH_HEAD ? SCRATCH_HEAD : room);
+        c->large = false;
         if (got > 0) {
             size_t used = offer(c, p, (size_t)got);
             if (used < (size_t)got && !c->gone && !c->closing)

@@ -75,7 +75,9 @@ void job_run_for(struct loop *l, loop_fn *run, loop_fn *done, void *arg); // as 
  * open     a connection was accepted; returns its state, never NULL. It may write already.
  * input    bytes that came and were not consumed yet; returns how many of them are consumed now. It is called again
  *          with what is left until it consumes nothing: 0 means wait for more bytes. The bytes may be used until it
- *          returns, no longer. It may write, pause or close the connection.
+ *          returns, no longer (but see conn_take). It may write, pause or close the connection.
+ * need     how long the message is that begins with these bytes, 0 when they do not tell: then no more than that message is
+ *          read into its memory, and it is not moved while it grows. May be NULL.
  * drained  all that was written has been handed to the kernel; may be NULL.
  * stop     the net shuts: finish what is under way, then conn_close(). NULL: conn_close() at once.
  * closed   the connection is gone: free the state. Called exactly once, also after conn_close(), and never from inside
@@ -88,6 +90,7 @@ struct net_proto {
     size_t input_max; // bytes that may be waiting unconsumed; more closes the connection
     void *(*open)(struct conn *c, void *arg);
     size_t (*input)(void *state, struct str bytes);
+    size_t (*need)(struct str bytes);
     void (*drained)(void *state);
     void (*stop)(void *state);
     void (*closed)(void *state);
@@ -125,6 +128,11 @@ void conn_send(struct conn *c, struct buf *b);
 void conn_send_copy(struct conn *c, struct str bytes); // small pieces
 /* Queues n bytes of an open file from `at`, sent from the page cache without a copy where the kernel can. Takes fd. */
 void conn_send_file(struct conn *c, int fd, int64_t at, size_t n);
+/*
+ * For input(): the memory that bytes, which it was given and will consume, are in, when nothing else is; yours to mem_free(). NULL: it
+ * stays the connection's, and what is needed for longer must be copied.
+ */
+void *conn_take(struct conn *c, struct str bytes);
 size_t conn_unsent(struct conn *c); // bytes queued and not yet with the kernel
 /* input() is not called until conn_resume(), and nothing is read: how a slow consumer slows a fast sender. */
 void conn_pause(struct conn *c);

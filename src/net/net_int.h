@@ -14,6 +14,7 @@
 
 enum {
     SCRATCH_BYTES = 256 * 1024, // one read; a loop has one such buffer for all its connections
+    SCRATCH_HEAD = 4096,        // the read before a large message, of which one tells the length
     INPUT_KEEP = 64 * 1024,     // a connection's own buffer larger than this is given back when it is empty
     FLUSH_BYTES = 4 << 20,      // most that one connection may send before others get their turn
     LINGER_MS = 2000,           // how long a closed connection waits for the client to take the last bytes
@@ -117,6 +118,7 @@ struct conn {
     bool paused, eof, closing, lingering, gone;
     bool send_wait; // the kernel took no more
     bool sent;      // something since drained() was called last
+    bool large;     // the last message was: another is expected
     struct tls *tls;
     char peer[64];
 };

@@ -1,6 +1,7 @@
 #include "net/net.h"
 
 #include "base/arena.h"
+#include "base/be.h"
 #include "base/mem.h"
 #include "base/test.h"
 #include "os/os.h"
@@ -230,6 +231,69 @@ TEST(connections_over_the_limit_are_closed)
     OK(gate_wait(&gone, 1));
     close(c);
     close(b);
+    net_stop(net);
+}
+
+/* Messages of four bytes of length and as many bytes; the answer to each is a byte: were they right, and was their memory taken. */
+static size_t long_need(struct str in)
+{
+    return in.n < 4 ? 0 : 4 + (size_t)be_get32(in.p);
+}
+
+static size_t long_input(void *state, struct str in)
+{
+    struct echo *s = state;
+    size_t n = long_need(in);
+    void *memory;
+    char answer = 1;
+
+    if (n == 0 || in.n < n)
+        return 0;
+    memory = conn_take(s->c, str_from(in.p, n));
+    for (size_t i = 4; i < n; i++)
+        answer = (uint8_t)in.p[i] == (uint8_t)(n * 31 + i * 7) ? answer : 0;
+    if (answer && memory)
+        answer = 2;
+    mem_free(memory);
+    conn_send_copy(s->c, str_from(&answer, 1));
+    return n;
+}
+
+TEST(the_memory_of_long_messages_can_be_taken)
+{
+    static const struct net_proto proto = {.name = "long",
+                                           .input_max = 8 << 20,
+                                           .open = echo_open,
+                                           .input = long_input,
+                                           .need = long_need,
+                                           .closed = echo_closed};
+    static const struct {
+        size_t n;
+        bool taken;
+    } of[] = {{10, false},     {1 << 20, true}, {1000, false}, {600000, true},
+              {5 << 20, true}, {0, false},      {70000, true}};
+    struct net *net = start(1, 0);
+    int fd = dial(listen_on(net, &proto, NULL));
+    char answer;
+
+    for (int round = 0; round < 3; round++)
+        for (size_t k = 0; k < ARRAY_LEN(of); k++) {
+            char *message = mem_alloc(4 + of[k].n);
+
+            be_put32(message, (uint32_t)of[k].n);
+            for (size_t i = 4; i < 4 + of[k].n; i++)
+                message[i] = (char)((4 + of[k].n) * 31 + i * 7);
+            say(fd, message, 4 + of[k].n);
+            mem_free(message);
+            if (round == 2)
+                continue; // one behind the other: where a message ends in memory is chance
+            OK(hear(fd, &answer, 1) && answer == (of[k].taken && of[k].n > 262144 ? 2 : answer) &&
+               answer > 0);
+            OK(of[k].taken || answer == 1);
+        }
+    for (size_t k = 0; k < ARRAY_LEN(of); k++)
+        OK(hear(fd, &answer, 1) && answer > 0);
+    close(fd);
     net_stop(net);
 }
 
