@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static void *or_die(void *p, size_t n)
 {
@@ -53,6 +54,14 @@ char *mem_fmt(const char *fmt, ...)
     n = vasprintf(&s, fmt, ap);
     va_end(ap);
     return or_die(n < 0 ? NULL : s, 0);
+}
+
+void *mem_huge(size_t n)
+{
+    void *p = or_die(aligned_alloc(MEM_HUGE, n), n);
+
+    (void)madvise(p, n, MADV_HUGEPAGE); // or it is small pages
+    return p;
 }
 
 void mem_free(void *p)

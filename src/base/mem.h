@@ -15,6 +15,9 @@ void *mem_grow(void *p, size_t n) __attribute__((alloc_size(2), returns_nonnull)
 void *mem_copy(const void *p, size_t n) __attribute__((malloc, returns_nonnull));  // yours
 char *mem_str(const char *s) __attribute__((malloc, returns_nonnull));             // strdup; yours
 char *mem_fmt(const char *fmt, ...) __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
+/* For buffers of megabytes that the disk reads from: n is a multiple of MEM_HUGE, where it begins too, in huge pages if the system has some. */
+enum { MEM_HUGE = 2 << 20 };
+void *mem_huge(size_t n) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void mem_free(void *p);
 
 #define MEM_NEW(type)      ((type *)mem_zero(sizeof(type)))

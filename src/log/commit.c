@@ -227,7 +227,8 @@ static bool sync_direct(struct log *l, struct err *e)
     for (size_t i = 0; g->sync_n > 1 && i < g->sync_n; i++) { // the disk gets all of it at once
         struct seg *s = g->sync[i].seg;
 
-        s->os->advise(s->os, s->wfd, s->size, s->staged - s->size, OS_WRITE_OUT);
+        if (s->direct_group != g->number)
+            s->os->advise(s->os, s->wfd, s->size, s->staged - s->size, OS_WRITE_OUT);
     }
     for (size_t i = 0; ok && i < g->sync_n; i++) {
         struct seg *s = g->sync[i].seg;
@@ -245,7 +246,7 @@ static bool sync_direct(struct log *l, struct err *e)
         mutex_unlock(&p->lock);
         if (!ok)
             e->kind = ERR_IO;
-        else
+        else if (s->direct_group != g->number)
             seg_forget_old(p, s);
     }
     arena_fini(&a);
@@ -377,11 +378,12 @@ static void commit_group(struct log *l)
     struct log_stats sum = {0};
     struct op *ops = g->ops;
     struct err e = {0};
-    bool ok = true;
+    bool ok;
 
     if (g->op_n == 0)
         return;
-    if (g->frames > 0) {
+    ok = direct_wait(&l->direct, &e); // also for what was put and forgotten
+    if (ok && g->frames > 0) {
         ok = !log_failed(l, &e) && write_group(l, &e);
         sum.groups = ok;
     }

@@ -142,7 +142,7 @@ static bool walk_start(struct compaction *c, struct walk *w, struct seg *s, int6
     arena_reset(&c->abort_arena);
     if (!txn_aborted(c->l, c->part, &range, &c->aborts, &c->aborts_n, e))
         return false;
-    hop_init(&w->hop, s->os, w->fd, 0, s->size);
+    hop_init(&w->hop, s, w->fd, 0, s->size);
     return true;
 }
 

@@ -79,7 +79,7 @@ static enum found skip_to(struct place *at, int fd, int64_t offset, struct batch
     int64_t before = -1;
     struct hop h;
 
-    hop_init(&h, at->seg->os, fd, at->pos, at->size);
+    hop_init(&h, at->seg, fd, at->pos, at->size);
     while ((answer = hop_next(&h, e)) == HOP_BATCH && h.head.base_offset < at->until) {
         if (h.head.base_offset <= before || h.head.base_offset < at->seg->base) {
             answer = HOP_DAMAGED;
@@ -188,7 +188,7 @@ static bool read_batches(const struct place *at, int64_t offset, const struct ba
         n = (size_t)(at->size - at->pos);
     if (!buf_room(out, n))
         return err_set(e, ERR_LIMIT, "the buffer is bad");
-    got = os_read_some(at->seg->os, fd, out->p + out->n, n, at->pos, e);
+    got = seg_read(at->seg, fd, out->p + out->n, n, at->pos, e);
     if (got < 0)
         return err_wrap(e, "segment %s.log", at->seg->path);
     n = check_batches(at, offset, str_from(out->p + out->n, (size_t)got), e);
@@ -326,9 +326,9 @@ struct asked {
     int64_t offset;
 };
 
-/* A file seen through a window that stays in the processor's cache. */
+/* A segment seen through a window that stays in the processor's cache. */
 struct window {
-    struct os *os;
+    const struct seg *seg;
     int fd;
     uint8_t *bytes; // [WINDOW]
     int64_t at;
@@ -341,7 +341,7 @@ enum { WINDOW = 64 * 1024 };
 static bool look(struct window *w, int64_t pos, size_t least, struct str *out, struct err *e)
 {
     if (pos < w->at || pos + (int64_t)least > w->at + (int64_t)w->n) {
-        ssize_t got = os_read_some(w->os, w->fd, w->bytes, WINDOW, pos, e);
+        ssize_t got = seg_read(w->seg, w->fd, w->bytes, WINDOW, pos, e);
 
         if (got < 0)
             return false;
@@ -431,7 +431,7 @@ static bool fetch_piece(struct place *at, int64_t offset, size_t max_bytes, stru
     bool ok = find_batch(at, offset, &head, e) && at->seg && head.base_offset < at->below;
 
     if (ok) {
-        s.w = (struct window){.os = at->seg->os, .fd = seg_fd(at->part, at->seg, e)};
+        s.w = (struct window){.seg = at->seg, .fd = seg_fd(at->part, at->seg, e)};
         ok = s.w.fd >= 0 && scan(&s, e);
     }
     if (ok) {
@@ -549,7 +549,7 @@ static bool time_in(struct place *at, int64_t time, int64_t *offset, int64_t *ti
     mutex_lock(&at->part->lock);
     at->pos = at->seg->state == SEG_LOADED ? seg_pos_of_time(at->seg, time) : 0;
     mutex_unlock(&at->part->lock);
-    hop_init(&h, at->seg->os, fd, at->pos, at->size);
+    hop_init(&h, at->seg, fd, at->pos, at->size);
     while (!found && hop_next(&h, &e) == HOP_BATCH && h.head.base_offset < at->until) {
         if (h.head.max_timestamp_ms < time ||
             h.head.base_offset + h.head.last_offset_delta < part_start(at->part))

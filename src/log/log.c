@@ -164,6 +164,7 @@ bool log_open(const struct log_options *o, struct log **out, struct err *e)
     l->journal.run = l->run;
     (void)(topics_remove_buried(l, &ignored) || ignored.kind); // or at the next open
     reserve_make(l);
+    direct_start(&l->direct, l->os, (size_t)l->o.memory_bytes / 2);
     thread_start(&l->committer, "log-commit", commit_run, l);
     thread_start(&l->checker, "log-check", check_run, l);
     *out = l;
@@ -203,6 +204,7 @@ void log_close(struct log *l)
     cond_signal(&l->check_more);
     mutex_unlock(&l->queue_lock);
     thread_join(&l->checker);
+    direct_stop(&l->direct);
     destroy(l);
 }
 

@@ -9,6 +9,7 @@
  *     log.c        open, close, recovery of what the checkpoint and the journals say (recover.c replays a frame)
  *     meta.c       the file meta: cluster id, run, producer ids          topics.c   topics, their file, their folders
  *     journal.c    frames                                                check.c    the checkpoint file and its thread
+ *     direct.c     large parts, written past the page cache
  *     seg.c        a segment: file, index                                fetch.c    reading
  *     producer.c   sequence numbers                                      retain.c, compact.c   log_maintain
  *     txn.c        open transactions, aborted ones
@@ -66,10 +67,13 @@ struct seg {
     int64_t created_ms; // wall clock of the first append, TIME_NONE before
     int fd;             // for reading, -1: not open; part.lock
     int wfd;            // for writing, and then for reading too; part.lock
-    bool closed;        // nothing is appended any more; part.lock
-    bool dirty;         // written since a checkpoint synced it; part.lock
-    bool fresh;         // its name is not synced yet; part.lock
-    bool touched;       // used since the last maintenance; part.lock
+    struct direct *direct;
+    int dfd;               // for writing past the page cache, or DIRECT_...; atomic, written by the committer
+    uint64_t direct_group; // committer: the last group that wrote that way
+    bool closed;           // nothing is appended any more; part.lock
+    bool dirty;            // written since a checkpoint synced it; part.lock
+    bool fresh;            // its name is not synced yet; part.lock
+    bool touched;          // used since the last maintenance; part.lock
     /* The index; part.lock. */
     enum seg_state state;
     int64_t index_every; // bytes of log per entry; never changes
@@ -88,6 +92,8 @@ struct seg *seg_ref(struct seg *s);
 void seg_unref(struct seg *s);
 /* A descriptor to read from, open as long as the caller's reference lasts. */
 int seg_fd(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
+/* Up to n bytes at pos, from memory what is there, else from that descriptor; fewer only at the end of the file. -1 and e on failure. */
+ssize_t seg_read(const struct seg *s, int fd, void *p, size_t n, int64_t pos, struct err *e) MUST_CHECK;
 /* Opens it for appending at `staged`; what lies there was never published and is cut off. The second leaves it in place. */
 bool seg_open_write(struct part *p, struct seg *s, bool create, struct err *e) MUST_CHECK;
 bool seg_open_replay(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
@@ -114,7 +120,7 @@ void seg_index_save(struct part *p, struct seg *s);
 
 /* From batch header to batch header of a file. */
 struct hop {
-    struct os *os;
+    const struct seg *seg;
     int fd;
     int64_t at;  // of the batch that hop_next gave
     int64_t pos; // behind it
@@ -124,7 +130,7 @@ struct hop {
     int64_t buf_pos, buf_n;
 };
 enum hop_answer { HOP_BATCH, HOP_END, HOP_DAMAGED, HOP_FAILED };
-void hop_init(struct hop *h, struct os *os, int fd, int64_t pos, int64_t end);
+void hop_init(struct hop *h, const struct seg *s, int fd, int64_t pos, int64_t end);
 enum hop_answer hop_next(struct hop *h, struct err *e); // e is filled for HOP_FAILED only
 void hop_fini(struct hop *h);
 
@@ -359,6 +365,41 @@ bool commit_wait(struct log *l, struct op *op, struct err *e) MUST_CHECK;
 void log_fail(struct log *l, const struct err *e);
 bool log_has_failed(struct log *l);
 
+/* ---- large parts (direct.c) ---- */
+
+enum { DIRECT_UNKNOWN = -1, DIRECT_NOT = -2 }; // seg.dfd: not asked yet; the file system does not take it
+
+struct direct {
+    struct os *os;
+    struct mutex lock;
+    struct cond more, written;
+    struct piece *newest, *oldest;     // lock: those in memory
+    size_t count, most;                // lock: of them
+    struct piece *queue, **queue_tail; // lock: to be written, and the one that is
+    int64_t used_ns;                   // lock: when the last was begun
+    bool stop;                         // lock
+    bool ok;                           // lock: all of this group were written
+    struct err err;                    // lock: else, why not
+    struct piece *open;                // committer: being filled
+    size_t fill;                       // committer: its bytes
+    struct thread writer;
+};
+
+void direct_start(struct direct *d, struct os *os, size_t most_bytes); // of memory
+void direct_stop(struct direct *d);
+/* Gives memory back that was not used for a while. */
+void direct_age(struct direct *d);
+/* The committer's. Does a part of n bytes go this way? Then direct_put() appends it at s->staged, whose blocks are reserved to direct_end(). */
+bool direct_takes(struct log *l, struct seg *s, size_t n);
+int64_t direct_end(int64_t end);
+bool direct_put(struct log *l, struct seg *s, const struct iovec *v, size_t count, struct err *e) MUST_CHECK;
+/* What is at s->staged and behind was not meant. */
+void direct_forget(struct direct *d, const struct seg *s);
+/* Until the files have what was put; to be called at the end of each group. */
+bool direct_wait(struct direct *d, struct err *e) MUST_CHECK;
+/* Any thread: how many of n published bytes at pos are in memory, copied; perhaps fewer than there are. */
+size_t direct_read(struct direct *d, const struct seg *s, void *to, size_t n, int64_t pos);
+
 /* ---- journal (journal.c) ---- */
 
 enum { FRAME_HEAD = 48, JOURNAL_ALIGN = 512, JOURNAL_STEP = 1 << 20, FRAME_MAX = 64 << 20 };
@@ -502,6 +543,7 @@ struct log {
     struct cond watch_idle;
     struct log_watch *firing;
 
+    struct direct direct;
     struct journal journal;    // committer
     struct commit_group group; // committer
 };

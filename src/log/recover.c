@@ -125,7 +125,7 @@ static bool apply_batches(struct part *p, struct seg *s, const struct part_frame
     struct hop hop;
     bool ok = true;
 
-    hop_init(&hop, s->os, s->wfd, pos, end);
+    hop_init(&hop, s, s->wfd, pos, end);
     while (ok && pos < end) {
         if (rest.p) {
             ok = batch_cut(&rest, &one, &h);

@@ -184,6 +184,10 @@ static void let_go(struct part *p)
         os_close(s->os, s->fd);
         os_close(s->os, s->wfd);
         s->fd = s->wfd = -1;
+        if (s->dfd >= 0) {
+            os_close(s->os, s->dfd);
+            s->dfd = DIRECT_UNKNOWN;
+        }
         if (s->state == SEG_LOADED)
             seg_index_drop(s);
     }
@@ -301,6 +305,7 @@ bool log_maintain(struct log *l, struct err *e)
 
     if (log_failed(l, e))
         return false;
+    direct_age(&l->direct);
     mutex_lock(&l->topics_lock);
     busy = l->maintaining;
     l->maintaining = true;

@@ -26,6 +26,8 @@ struct seg *seg_new(struct log *l, const struct part *p, int64_t base)
     s->base = base;
     s->max_ts = s->created_ms = TIME_NONE;
     s->fd = s->wfd = -1;
+    s->direct = &l->direct;
+    s->dfd = DIRECT_UNKNOWN;
     arena_fini(&a);
     return s;
 }
@@ -42,6 +44,8 @@ void seg_unref(struct seg *s)
         return;
     os_close(s->os, s->fd);
     os_close(s->os, s->wfd);
+    if (s->dfd >= 0)
+        os_close(s->os, s->dfd);
     mem_free(s->idx);
     mem_free(s->aborts);
     mem_free(s->path);
@@ -71,6 +75,21 @@ int seg_fd(struct part *p, struct seg *s, struct err *e)
     if (fd != mine)
         os_close(s->os, mine);
     return fd;
+}
+
+ssize_t seg_read(const struct seg *s, int fd, void *p, size_t n, int64_t pos, struct err *e)
+{
+    size_t got = 0;
+    ssize_t rest;
+
+    if (s->direct && __atomic_load_n(&s->dfd, __ATOMIC_ACQUIRE) >= 0)
+        for (size_t k;
+             got < n && (k = direct_read(s->direct, s, (char *)p + got, n - got, pos + (int64_t)got)) > 0;)
+            got += k;
+    if (got == n)
+        return (ssize_t)got;
+    rest = os_read_some(s->os, fd, (char *)p + got, n - got, pos + (int64_t)got, e);
+    return rest < 0 ? -1 : (ssize_t)got + rest;
 }
 
 static bool open_write(struct part *p, struct seg *s, bool create, bool cut, struct err *e)
@@ -187,9 +206,9 @@ void seg_index_drop(struct seg *s)
 
 /* ---- going from header to header ---- */
 
-void hop_init(struct hop *h, struct os *os, int fd, int64_t pos, int64_t end)
+void hop_init(struct hop *h, const struct seg *s, int fd, int64_t pos, int64_t end)
 {
-    *h = (struct hop){.os = os, .fd = fd, .pos = pos, .end = end, .buf = mem_alloc(HOP_WINDOW)};
+    *h = (struct hop){.seg = s, .fd = fd, .pos = pos, .end = end, .buf = mem_alloc(HOP_WINDOW)};
 }
 
 void hop_fini(struct hop *h)
@@ -206,7 +225,7 @@ enum hop_answer hop_next(struct hop *h, struct err *e)
     if (h->pos < h->buf_pos || h->pos + BATCH_HEADER > h->buf_pos + h->buf_n) {
         int64_t want = h->end - h->pos < HOP_WINDOW ? h->end - h->pos : HOP_WINDOW;
 
-        got = os_read_some(h->os, h->fd, h->buf, (size_t)want, h->pos, e);
+        got = seg_read(h->seg, h->fd, h->buf, (size_t)want, h->pos, e);
         if (got < 0)
             return HOP_FAILED;
         h->buf_pos = h->pos;
@@ -276,7 +295,7 @@ static bool hop_rest(struct seg *s, int fd, int64_t size, struct err *e)
     enum hop_answer answer;
     struct hop h;
 
-    hop_init(&h, s->os, fd, last ? last->pos : 0, size);
+    hop_init(&h, s, fd, last ? last->pos : 0, size);
     s->max_ts = last ? last->max_ts : TIME_NONE;
     while ((answer = hop_next(&h, e)) == HOP_BATCH) {
         if (h.head.base_offset < s->base || h.head.base_offset - s->base > UINT32_MAX)

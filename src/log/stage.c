@@ -20,8 +20,10 @@ void stage_undo(struct log *l, const struct undo *to)
         struct undo *u = g->undo;
 
         u->part->staged_end = u->staged_end;
-        if (u->seg)
+        if (u->seg) {
             u->seg->staged = u->staged;
+            direct_forget(&l->direct, u->seg);
+        }
         seg_unref(u->seg);
         if (u->had_producer)
             producer_set(&u->part->producers, &u->producer);
@@ -245,10 +247,9 @@ static struct seg *segment_for(struct log *l, struct part *p, size_t n, const st
     return seg_ref(s);
 }
 
-/* Blocks for n more bytes, some more than asked so that it is seldom needed; a full disk says so here. */
-static bool reserve(struct seg *s, size_t n, int64_t segment_bytes, struct err *e)
+/* Blocks up to `need`, some more than asked so that it is seldom needed; a full disk says so here. */
+static bool reserve(struct seg *s, int64_t need, int64_t segment_bytes, struct err *e)
 {
-    int64_t need = s->staged + (int64_t)n;
     int64_t step = s->reserved < RESERVE_MIN   ? RESERVE_MIN
                    : s->reserved > RESERVE_MAX ? RESERVE_MAX
                                                : s->reserved;
@@ -266,10 +267,13 @@ static bool reserve(struct seg *s, size_t n, int64_t segment_bytes, struct err *
     return true;
 }
 
-static bool write_batches(struct log *l, struct seg *s, const struct op_part *t, struct err *e)
+static bool write_batches(struct log *l, struct seg *s, const struct op_part *t, bool direct, struct err *e)
 {
-    struct iovec *v = arena_copy(&l->group.arena, t->iov, 2 * t->batches * sizeof *v); // os_writev changes it
+    struct iovec *v;
 
+    if (direct)
+        return direct_put(l, s, t->iov, 2 * t->batches, e);
+    v = arena_copy(&l->group.arena, t->iov, 2 * t->batches * sizeof *v); // os_writev changes it
     return os_writev(s->os, s->wfd, v, (int)(2 * t->batches), s->staged, e) ||
            err_wrap(e, "segment %s.log", s->path);
 }
@@ -292,12 +296,17 @@ static bool write_part(struct log *l, struct op_part *t, const struct log_settin
 {
     struct part *p = t->part;
     struct seg *s = segment_for(l, p, t->n, set, now, e);
+    int64_t end;
+    bool direct;
 
     if (!s)
         return false;
+    end = s->staged + (int64_t)t->n;
+    direct = direct_takes(l, s, t->n);
     u->seg = s; // with the reference
     u->staged = s->staged;
-    if (!reserve(s, t->n, set->segment_bytes, e) || !write_batches(l, s, t, e)) {
+    if (!reserve(s, direct ? direct_end(end) : end, set->segment_bytes, e) ||
+        !write_batches(l, s, t, direct, e)) {
         if (e->kind != ERR_FULL)
             log_fail(l, e); // the file system does not take what it has promised room for
         return false;

@@ -34,7 +34,7 @@ struct testlog {
 
 static inline bool testlog_open(struct testlog *t)
 {
-    os_fault_init(&t->os, os_real(), OS_FAULT_EIO, UINT32_MAX, true);
+    os_fault_init(&t->os, os_unsynced(), OS_FAULT_EIO, UINT32_MAX, true);
     t->o.os = &t->os.os;
     t->o.dir = t->dir;
     if (!t->o.journal_bytes)

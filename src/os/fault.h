@@ -33,7 +33,7 @@ struct os_fault {
 void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind, unsigned nth,
                    bool persistent);
 
-/* The kernel, but a sync only answers: for walks that look at errors, which a busy disk would make wait for minutes. */
+/* The kernel, but a sync only answers, for walks that look at errors, which a busy disk would make wait for minutes; and O_DIRECT is taken everywhere. */
 struct os *os_unsynced(void);
 
 /* True when the scenario returned true at every fault, once and for good, of every kind. Counts the faults delivered. */
