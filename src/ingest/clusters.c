@@ -230,9 +230,11 @@ static bool read_create(struct trip *c, struct create *out)
 
 static bool may_create(struct trip *c, const struct create *r)
 {
+    struct log_settings whole = r->s;
     struct log_topic there;
     struct err e;
 
+    log_settings_follow(c->p->log, &whole);
     if (r->replicas != -1 && (r->replicas < 1 || r->replicas > c->p->replication_max))
         trip_error(c, CODE_BROKER_REFUSED, "Replication factor: %lld larger than available brokers: %d.",
                    (long long)r->replicas, c->p->replication_max);
@@ -240,7 +242,7 @@ static bool may_create(struct trip *c, const struct create *r)
         trip_error(c, CODE_BROKER_REFUSED, "Number of partitions must be larger than 0.");
     else if (log_find_topic(c->p->log, r->name, c->a, &there))
         trip_error(c, CODE_BROKER_REFUSED, "Topic '%.*s' already exists.", STR_ARG(r->name));
-    else if (!log_settings_check(&r->s, &e))
+    else if (!log_settings_check(&whole, &e))
         trip_err(c, CODE_BROKER_REFUSED, &e);
     else
         return true;

@@ -43,8 +43,9 @@ TEST(settings_are_told_with_their_sources)
     OK(c->synonyms_n == 1 && str_is(c->synonyms[0].name, "log.retention.ms") && c->synonyms[0].source == 5);
     OK(c->documentation.n > 10);
     c = told(fd, 4, "1", "log.retention.ms");
-    OK(str_is(c->value, "604800000") && c->source == 5 && c->read_only);
+    OK(str_is(c->value, "604800000") && c->source == 5 && !c->read_only);
     c = told(fd, 4, "1", "num.partitions");
+    OK(c->read_only);
     OK(str_is(c->value, "2") && c->source == 4 && c->synonyms_n == 2 && c->synonyms[0].source == 4);
     OK(str_is(told(fd, 4, "1", "group.max.size")->value, "1000"));
     c = told(fd, 4, "1", "offsets.retention.minutes");
@@ -162,7 +163,7 @@ TEST(changes_that_name_things_twice_or_the_broker)
     OK(res.resources_n == ARRAY_LEN(r) && res.resources[0].error == K_NONE);
     OK(res.resources[1].error == K_INVALID_REQUEST);
     OK(res.resources[2].error == K_INVALID_REQUEST && res.resources[3].error == K_INVALID_REQUEST);
-    OK(res.resources[4].error == K_INVALID_CONFIG && res.resources[5].error == K_INVALID_REQUEST);
+    OK(res.resources[4].error == K_INVALID_REQUEST && res.resources[5].error == K_INVALID_REQUEST);
     OK(res.resources[6].error == K_UNKNOWN_TOPIC_OR_PARTITION && res.resources[6].error_message.n > 0);
     OK(is(fd, "retention.ms", "1", 1));
     close(fd);

@@ -15,8 +15,6 @@ enum {
 };
 enum { OP_SET, OP_DELETE, OP_ADD, OP_SUBTRACT };
 
-#define BROKER_NAME "1"
-
 /* ---- DescribeConfigs ---- */
 
 /* No keys at all ask for everything. */
@@ -31,8 +29,9 @@ static bool is_asked(const struct k_describe_configs_req_resource *r, const char
 static void add_synonym(struct k_describe_configs_res_config *out, const char *name, struct str value,
                         int8_t source)
 {
-    out->synonyms[out->synonyms_n++] =
-        (struct k_describe_configs_res_synonym){.name = str_of(name), .value = value, .source = source};
+    if (value.p)
+        out->synonyms[out->synonyms_n++] =
+            (struct k_describe_configs_res_synonym){.name = str_of(name), .value = value, .source = source};
 }
 
 /* Synonyms are where a value could come from, the one that counts first (Kafka's ConfigHelper). */
@@ -40,48 +39,62 @@ static void tell(struct kafka_req *q, const struct config_entry *c, struct k_des
 {
     const struct k_describe_configs_req *req = q->in;
     const char *broker = c->broker_name ? c->broker_name : c->name;
-    struct str of_broker = c->of_broker.p ? c->of_broker : c->value;
 
     *out = (struct k_describe_configs_res_config){.name = str_of(c->name),
                                                   .value = c->value,
                                                   .read_only = c->read_only,
                                                   .source = c->source,
                                                   .type = c->type};
-    out->synonyms = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_synonym, 3);
+    out->synonyms = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_synonym, 5);
     if (req->documentation)
         out->documentation = str_of(c->sentence);
     if (!req->synonyms)
         return;
-    if (c->source == CONFIG_OF_TOPIC)
-        add_synonym(out, c->name, c->value, CONFIG_OF_TOPIC);
-    if (!str_eq(of_broker, c->otherwise))
-        add_synonym(out, broker, of_broker, CONFIG_OF_BROKER);
-    if (c->otherwise.p)
-        add_synonym(out, broker, c->otherwise, CONFIG_DEFAULT);
+    add_synonym(out, c->name, c->own, c->source);
+    add_synonym(out, broker, c->of_broker, CONFIG_OF_BROKER);
+    add_synonym(out, broker, c->of_all_brokers, CONFIG_OF_ALL_BROKERS);
+    add_synonym(out, broker, c->of_file, CONFIG_OF_FILE);
+    add_synonym(out, broker, c->otherwise, CONFIG_DEFAULT);
 }
 
-/* The broker's name may be empty, which asks for what was set for all brokers at run time: nothing. */
+/* Why a resource has no settings that can be told or altered; NULL: it may have some. */
+static const char *why_unknown(int8_t type, struct str name)
+{
+    int64_t id;
+
+    if (type == RESOURCE_BROKER && name.n > 0 && !str_is(name, CONFIG_BROKER_NAME))
+        return str_i64(name, &id) ? "there is broker 1 alone, and the empty name for what is set for all"
+                                  : "a broker's name is its number, or empty for what is set for all";
+    if (type == RESOURCE_GROUP && name.n == 0)
+        return "a group has a name";
+    if (type != RESOURCE_TOPIC && type != RESOURCE_BROKER && type != RESOURCE_GROUP)
+        return "only topics, brokers and groups have settings";
+    return NULL;
+}
+
 static void describe_one(struct kafka_req *q, const struct k_describe_configs_req_resource *in,
                          struct k_describe_configs_res_resource *out)
 {
+    const char *why = why_unknown(in->type, in->name);
     struct config_entry *all = NULL;
     struct log_topic t;
     size_t n = 0;
 
     *out = (struct k_describe_configs_res_resource){.type = in->type, .name = in->name};
-    if (in->type == RESOURCE_BROKER && (in->name.n == 0 || str_is(in->name, BROKER_NAME))) {
-        if (in->name.n > 0)
-            kafka_config_of_broker(q->k, &q->arena, &all, &n);
-    } else if (in->type == RESOURCE_TOPIC) {
+    if (why) {
+        out->error = K_INVALID_REQUEST;
+        out->error_message = str_of(why);
+    } else if (in->type == RESOURCE_GROUP) {
+        kafka_config_of_group(q->k, in->name, &q->arena, &all, &n);
+    } else if (in->type == RESOURCE_BROKER) {
+        (in->name.n > 0 ? kafka_config_of_broker : kafka_config_of_all_brokers)(q->k, &q->arena, &all, &n);
+    } else {
         out->error =
             kafka_topic_name_ok(in->name) ? kafka_find_topic(q, false, in->name, NULL, &t) : K_INVALID_TOPIC;
         if (out->error == K_NONE)
             kafka_config_of_topic(q->k, &t.settings, &q->arena, &all, &n);
         else
             out->error_message = STR("there is no such topic");
-    } else {
-        out->error = K_INVALID_REQUEST;
-        out->error_message = STR("only topics and broker 1 have settings that can be told");
     }
     out->configs = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_config, n);
     for (size_t i = 0; i < n; i++)
@@ -111,6 +124,8 @@ struct alteration {
     const struct k_alter_configs_req_config *all; // AlterConfigs: what is not named goes back to the default
     const struct k_incremental_alter_req_config *some; // IncrementalAlterConfigs
     int32_t count;
+    struct config_entry *known; // of a broker or group: what there is to alter
+    size_t known_n;
     int16_t error; // of the change
 };
 
@@ -184,7 +199,7 @@ static bool apply(void *arg, struct log_settings *s, struct err *e)
     struct alteration *c = arg;
     struct log_settings defaults;
 
-    log_settings_default(c->q->k->log, &defaults);
+    log_settings_now(c->q->k->log, &defaults);
     if (c->all)
         *s = defaults;
     for (int32_t i = 0; i < c->count; i++)
@@ -235,25 +250,98 @@ static int16_t alter_topic(struct alteration *c, struct err *e)
     return ok ? K_NONE : c->error != K_NONE ? c->error : kafka_error_of(e);
 }
 
+/* ---- of brokers and groups: pairs that are kept as they are told ---- */
+
+static const struct config_entry *find(const struct config_entry *all, size_t n, struct str name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_is(name, all[i].name))
+            return &all[i];
+    return NULL;
+}
+
+/* Kafka answers what is wrong with a broker's setting with INVALID_REQUEST (KAFKA-13609), of a group's with INVALID_CONFIG. */
+static bool apply_pair(struct alteration *c, int32_t i, struct log_pairs *p, struct arena *a, struct err *e)
+{
+    struct str name = nth_name(c, i), value = nth_value(c, i), old, kept;
+    const struct config_entry *known = find(c->known, c->known_n, name);
+    int8_t op = nth_op(c, i);
+
+    c->error = c->type == RESOURCE_BROKER ? K_INVALID_REQUEST : K_INVALID_CONFIG;
+    if (op == OP_DELETE) {
+        log_pairs_put(p, a, name, STR_NULL);
+        return true;
+    }
+    if (!known)
+        return err_set(e, ERR_INVALID, "there is no setting \"%.*s\" of a %s here", STR_ARG(name),
+                       c->type == RESOURCE_BROKER ? "broker" : "group");
+    if (known->read_only)
+        return err_set(e, ERR_INVALID, "%s cannot be altered while the broker runs", known->name);
+    if (op != OP_SET) {
+        if (known->type != LOG_LIST) {
+            c->error = K_INVALID_CONFIG;
+            return err_set(e, ERR_INVALID,
+                           "%s is not a list, nothing can be appended to it or subtracted from it",
+                           known->name);
+        }
+        old = log_pairs_get(p, name);
+        value = merged(a, old.p ? old : known->otherwise, op == OP_ADD ? value : STR(""),
+                       op == OP_SUBTRACT ? value : STR(""));
+    }
+    if (!kafka_config_check(known, value, a, &kept, e))
+        return false;
+    log_pairs_put(p, a, name, kept);
+    return true;
+}
+
+static bool apply_pairs(void *arg, struct log_pairs *p, struct arena *a, struct err *e)
+{
+    struct alteration *c = arg;
+
+    if (c->all)
+        *p = (struct log_pairs){0};
+    for (int32_t i = 0; i < c->count; i++)
+        if (!apply_pair(c, i, p, a, e))
+            return false;
+    c->error = K_INVALID_CONFIG;
+    if (c->type == RESOURCE_GROUP && !kafka_config_group_ok(c->q->k, p, e))
+        return false;
+    c->error = K_NONE;
+    return true;
+}
+
+static int16_t alter_pairs(struct alteration *c, struct err *e)
+{
+    struct log_config_change change = {.scope = c->type == RESOURCE_GROUP ? LOG_OF_GROUP
+                                                : c->name.n > 0           ? LOG_OF_BROKER
+                                                                          : LOG_OF_ALL_BROKERS,
+                                       .name = c->name,
+                                       .fn = apply_pairs,
+                                       .arg = c,
+                                       .only_check = c->validate_only};
+
+    c->error = K_NONE;
+    if (c->type == RESOURCE_GROUP)
+        kafka_config_of_group(c->q->k, c->name, &c->q->arena, &c->known, &c->known_n);
+    else
+        kafka_config_of_broker(c->q->k, &c->q->arena, &c->known, &c->known_n);
+    if (log_change_config(c->q->k->log, &change, e))
+        return K_NONE;
+    return c->error != K_NONE ? c->error : kafka_error_of(e);
+}
+
 /* K_NONE, or the code and the text of why nothing of it was done. */
 static int16_t alter_one(struct alteration *c, bool twice, struct err *e)
 {
     const char *why = twice ? "the request names this resource twice" : why_refused(c);
 
-    if (!why && c->type == RESOURCE_BROKER && (c->name.n == 0 || str_is(c->name, BROKER_NAME))) {
-        if (c->count == 0)
-            return K_NONE;
-        err_set(e, ERR_INVALID,
-                "the broker's settings stand in the project's tarn.yaml and are read at its start");
-        return K_INVALID_CONFIG;
-    }
-    if (!why && c->type != RESOURCE_TOPIC)
-        why = "only topics have settings that can be changed";
+    if (!why)
+        why = why_unknown(c->type, c->name);
     if (why) {
         err_set(e, ERR_INVALID, "%s", why);
         return K_INVALID_REQUEST;
     }
-    return alter_topic(c, e);
+    return c->type == RESOURCE_TOPIC ? alter_topic(c, e) : alter_pairs(c, e);
 }
 
 /* A name for "the request names this twice": of the type and the name. */
@@ -346,26 +434,38 @@ static bool wants(const struct k_list_config_resources_req *req, int version, in
     return req->types.n == 0 || str_find(req->types, (char)type) >= 0;
 }
 
-/* All that has settings to tell: topics and the broker. */
+static void list_all(struct k_list_config_resources_res *res, const struct str *names, size_t n, int8_t type)
+{
+    for (size_t i = 0; i < n; i++)
+        res->resources[res->resources_n++] = (struct k_list_config_resources_res_one){names[i], type};
+}
+
+/* All that has settings to tell: topics and the broker; and of groups, which need not be there to have some, those that were given some. */
 void kafka_list_config_resources(struct kafka_req *q, const void *in)
 {
     const struct k_list_config_resources_req *req = in;
     static const char known[] = {RESOURCE_TOPIC,   RESOURCE_BROKER, RESOURCE_LOGGER,
                                  RESOURCE_METRICS, RESOURCE_GROUP,  0};
     struct k_list_config_resources_res res = {0};
+    struct str broker = STR(CONFIG_BROKER_NAME), *all, *groups;
+    size_t all_n, groups_n, n;
     struct log_topic *topics;
-    size_t n;
 
     for (size_t i = 0; i < req->types.n; i++)
         if (str_find(str_of(known), req->types.p[i]) < 0)
             res.error = K_UNSUPPORTED_VERSION;
     log_list_topics(q->k->log, &q->arena, &topics, &n);
-    res.resources = ARENA_ARRAY(&q->arena, struct k_list_config_resources_res_one, n + 1);
-    for (size_t i = 0; res.error == K_NONE && wants(req, q->version, RESOURCE_TOPIC) && i < n; i++)
-        res.resources[res.resources_n++] =
-            (struct k_list_config_resources_res_one){topics[i].name, RESOURCE_TOPIC};
-    if (res.error == K_NONE && wants(req, q->version, RESOURCE_BROKER))
-        res.resources[res.resources_n++] =
-            (struct k_list_config_resources_res_one){STR(BROKER_NAME), RESOURCE_BROKER};
+    log_config_names(q->k->log, LOG_OF_ALL_BROKERS, &q->arena, &all, &all_n);
+    log_config_names(q->k->log, LOG_OF_GROUP, &q->arena, &groups, &groups_n);
+    res.resources = ARENA_ARRAY(&q->arena, struct k_list_config_resources_res_one, n + 1 + all_n + groups_n);
+    if (res.error == K_NONE && wants(req, q->version, RESOURCE_TOPIC))
+        for (size_t i = 0; i < n; i++)
+            list_all(&res, &topics[i].name, 1, RESOURCE_TOPIC);
+    if (res.error == K_NONE && wants(req, q->version, RESOURCE_BROKER)) {
+        list_all(&res, all, all_n, RESOURCE_BROKER);
+        list_all(&res, &broker, 1, RESOURCE_BROKER);
+    }
+    if (res.error == K_NONE && wants(req, q->version, RESOURCE_GROUP))
+        list_all(&res, groups, groups_n, RESOURCE_GROUP);
     kafka_reply(q, &res);
 }

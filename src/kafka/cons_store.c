@@ -181,7 +181,10 @@ static struct cons_member *member_loaded(struct consumers *c, struct cons_group 
                                          const struct consumer_record *r)
 {
     struct cons_member *m = cons_member_new(g, r->member);
+    int32_t heartbeat_ms;
+    int64_t session_ms;
 
+    cons_times(c, g->name, &session_ms, &heartbeat_ms);
     if (r->instance_id.p)
         cons_member_set_instance(g, m, r->instance_id);
     cons_set(&m->rack_id, r->rack_id);
@@ -191,7 +194,7 @@ static struct cons_member *member_loaded(struct consumers *c, struct cons_group 
     cons_member_set_names(m, r->names, r->name_count);
     cons_member_set_pattern(g, m, r->pattern);
     m->rebalance_ms = r->rebalance_timeout_ms;
-    m->session_at_ms = cons_due(c, c->o.io.now_ms(c->o.io.arg) + c->o.session_ms);
+    m->session_at_ms = cons_due(c, c->o.io.now_ms(c->o.io.arg) + session_ms);
     m->dirty = 0;
     return m;
 }

@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "kafka/access.h"
+#include "kafka/config.h"
 #include "kafka/consumers.h"
 #include "kafka/kafka_int.h"
 #include "obs/obs.h"
@@ -98,6 +99,11 @@ static bool may_see(void *arg, struct str user, struct str host, struct str topi
     return !k->users || acls_allow(k->acls, &ask);
 }
 
+static void times(void *arg, struct str group, int64_t *session_ms, int32_t *heartbeat_ms)
+{
+    kafka_config_group_times(arg, group, session_ms, heartbeat_ms);
+}
+
 /* ---- life ---- */
 
 void kafka_consumers_start(struct kafka *k)
@@ -109,7 +115,8 @@ void kafka_consumers_start(struct kafka *k)
                                          .store = store,
                                          .topics_version = topics_version,
                                          .topics = topics,
-                                         .may_see = may_see},
+                                         .may_see = may_see,
+                                         .times = times},
                                   .session_ms = k->consumer_session_ms,
                                   .heartbeat_ms = k->consumer_heartbeat_ms,
                                   .max_members = k->group_max_members};

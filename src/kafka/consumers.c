@@ -310,15 +310,26 @@ static void tell_owned(const struct cons_member *m, struct cons_waiting *w)
     w->res.assignment_n = 1;
 }
 
+void cons_times(const struct consumers *c, struct str group, int64_t *session_ms, int32_t *heartbeat_ms)
+{
+    *session_ms = c->o.session_ms;
+    *heartbeat_ms = c->o.heartbeat_ms;
+    if (c->o.io.times)
+        c->o.io.times(c->o.io.arg, group, session_ms, heartbeat_ms);
+}
+
 static struct cons_waiting *waiting_new(struct consumers *c, const struct beat *b, struct str member_id,
                                         int32_t epoch)
 {
     struct cons_waiting *w = MEM_NEW(struct cons_waiting);
+    int64_t session_ms;
 
     w->waiter = b->waiter;
     w->res.member_id = arena_str(&w->arena, member_id);
     w->res.member_epoch = epoch;
-    w->res.heartbeat_ms = epoch < 0 ? 0 : c->o.heartbeat_ms;
+    cons_times(c, b->req->group, &session_ms, &w->res.heartbeat_ms);
+    if (epoch < 0)
+        w->res.heartbeat_ms = 0;
     return w;
 }
 
@@ -351,6 +362,8 @@ static void take_beat(struct consumers *c, struct cons_group *g, struct cons_mem
     bool is_new = m->session_at_ms == INT64_MAX;
     bool subscription = update(g, m, b), other_topics = false;
     struct cons_waiting *w;
+    int32_t heartbeat_ms;
+    int64_t session_ms;
     bool tell;
 
     cons_read_topics(c);
@@ -359,7 +372,8 @@ static void take_beat(struct consumers *c, struct cons_group *g, struct cons_mem
     if (is_new || subscription || other_topics || strcmp(cons_choose_assignor(g), g->assignor) != 0)
         cons_bump(g);
     tell = reconcile(c, g, m, b, subscription) || b->req->member_epoch == 0 || is_full(b->req);
-    m->session_at_ms = cons_due(c, now(c) + c->o.session_ms);
+    cons_times(c, g->name, &session_ms, &heartbeat_ms);
+    m->session_at_ms = cons_due(c, now(c) + session_ms);
     w = waiting_new(c, b, m->id, m->epoch);
     if (tell)
         tell_owned(m, w);

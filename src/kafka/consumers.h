@@ -34,6 +34,8 @@ struct consumers_io {
     void (*topics)(void *arg, struct arena *a, struct consumer_topic **out, size_t *count);
     /* Whether a pattern stands for this topic too, to a client of this user and host. */
     bool (*may_see)(void *arg, struct str user, struct str host, struct str topic);
+    /* What the group has instead of the options' session_ms and heartbeat_ms; NULL: none has. */
+    void (*times)(void *arg, struct str group, int64_t *session_ms, int32_t *heartbeat_ms);
 };
 
 struct consumers_options {

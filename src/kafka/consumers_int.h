@@ -154,3 +154,5 @@ void cons_flush(struct consumers *c, struct cons_group *g);
 void cons_answer(struct consumers *c, struct cons_group *g, struct cons_waiting *w);
 void cons_answer_error(struct consumers *c, void *waiter, int16_t error, struct str message);
 int64_t cons_due(struct consumers *c, int64_t at_ms); // consumers_tick() must look then
+/* What holds for a group's members just now. */
+void cons_times(const struct consumers *c, struct str group, int64_t *session_ms, int32_t *heartbeat_ms);

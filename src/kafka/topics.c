@@ -62,6 +62,8 @@ static bool assignments_ok(const struct k_create_topics_req_topic *t)
 static int16_t plan_topic(struct kafka *k, const struct k_create_topics_req_topic *in, int32_t *partitions,
                           struct log_settings *s, struct err *e)
 {
+    struct log_settings whole;
+
     *partitions = in->assignments_n > 0  ? in->assignments_n
                   : in->partitions == -1 ? k->partitions
                                          : in->partitions;
@@ -91,7 +93,9 @@ static int16_t plan_topic(struct kafka *k, const struct k_create_topics_req_topi
     for (int32_t i = 0; i < in->configs_n; i++)
         if (!kafka_config_set(s, in->configs[i].name, in->configs[i].value, e))
             return K_INVALID_CONFIG;
-    return log_settings_check(s, e) ? K_NONE : K_INVALID_CONFIG;
+    whole = *s;
+    log_settings_follow(k->log, &whole);
+    return log_settings_check(&whole, e) ? K_NONE : K_INVALID_CONFIG;
 }
 
 static int16_t make_topic(struct kafka_req *q, const struct k_create_topics_req_topic *in, int32_t partitions,

@@ -59,6 +59,7 @@ static struct log *make(const struct log_options *o)
         l->o.journal_bytes = 1 << 30; // positions in it have 32 bits
     l->o.segment_bytes = o->segment_bytes ? o->segment_bytes : SEGMENT_DEFAULT;
     l->o.memory_bytes = o->memory_bytes ? o->memory_bytes : MEMORY_DEFAULT;
+    log_settings_default(l, &l->defaults);
     l->frame_max = (size_t)l->o.journal_bytes - JOURNAL_ALIGN;
     l->group_max =
         (size_t)l->o.journal_bytes / 2 < GROUP_BYTES ? (size_t)l->o.journal_bytes / 2 : GROUP_BYTES;
@@ -85,6 +86,7 @@ static struct log *make(const struct log_options *o)
 static void destroy(struct log *l)
 {
     topics_fini(l);
+    config_free(l->config);
     journal_close(&l->journal);
     os_close(os_real(), l->lock_fd); // a lock is between processes: always of the real system
     buf_fini(&l->check.bytes);
@@ -144,8 +146,8 @@ static bool lock_and_load(struct log *l, struct err *e)
     ok = ok && l->lock_fd >= 0;
     ok = ok && (os_exists(l->os, arena_fmt(&a, "%s/meta", l->dir)) || create(l, e));
     arena_fini(&a);
-    if (!ok || !meta_load(l, e) || !topics_load(l, e) || !topics_bury(l, e) || !check_load(l, &start, e) ||
-        !journal_open(&l->journal, l->os, l->dir, l->o.journal_bytes, e))
+    if (!ok || !meta_load(l, e) || !topics_load(l, e) || !config_load(l, e) || !topics_bury(l, e) ||
+        !check_load(l, &start, e) || !journal_open(&l->journal, l->os, l->dir, l->o.journal_bytes, e))
         return false;
     l->journal.run = l->run;
     return journal_replay(&l->journal, &start, recover_frame, l, e) && recover_end(l, e) &&

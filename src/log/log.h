@@ -59,8 +59,14 @@ struct log_uuid {
     uint8_t b[16];
 };
 
-/* Settings: settings.h. */
+/*
+ * Settings: settings.h. The first is for who makes a topic: the table's defaults and those of log_options, nothing marked as set. What
+ * it changes is the topic's own; in the rest the topic follows what the second tells, which clients can alter (config.h).
+ */
 void log_settings_default(struct log *l, struct log_settings *s);
+void log_settings_now(struct log *l, struct log_settings *s);
+/* What is not marked as set becomes what it is now: the settings as a topic that is made with them will have them. */
+void log_settings_follow(struct log *l, struct log_settings *s);
 
 struct log_topic {
     struct str name; // lives as long as the topic; hold it no longer than your arena copy

@@ -258,6 +258,16 @@ bool topics_load(struct log *l, struct err *e) MUST_CHECK;
 bool topics_bury(struct log *l, struct err *e) MUST_CHECK; // moves folders of deleted topics out of the way
 bool topics_remove_buried(struct log *l, struct err *e) MUST_CHECK;
 void topics_fini(struct log *l);
+/* Other defaults are about to come: topics that they will have compacted are marked so on disk. REQUIRES the admin token. */
+bool topics_will_follow(struct log *l, const struct log_settings *defaults, struct err *e) MUST_CHECK;
+/* These are the defaults now, also of the topics that there are. REQUIRES the admin token. */
+void topics_follow(struct log *l, const struct log_settings *defaults);
+
+/* ---- settings that clients gave to brokers and groups (config.c) ---- */
+
+struct config;
+bool config_load(struct log *l, struct err *e) MUST_CHECK; // after the topics
+void config_free(struct config *c);
 
 /* The admin token: one change of topics, or of meta, at a time. */
 void admin_take(struct log *l);
@@ -510,7 +520,9 @@ struct log {
     int64_t producer_next, producer_end; // given out next, reserved up to; admin token
 
     struct mutex topics_lock;
-    uint64_t topics_version; // topics_lock: of log_topics_version()
+    uint64_t topics_version;      // topics_lock: of log_topics_version()
+    struct log_settings defaults; // topics_lock: what topics follow in what was not set for them
+    struct config *config;        // topics_lock, replaced with the admin token; NULL: nothing was ever set
     struct cond admin_free;
     bool admin_busy;
     bool maintaining, swept;

@@ -114,6 +114,14 @@ const struct log_setting *log_setting_find(struct str name)
     return NULL;
 }
 
+const struct log_setting *log_setting_of_broker(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].broker_name && str_is(name, rows[i].broker_name))
+            return &rows[i];
+    return NULL;
+}
+
 static uint64_t bit_of(const struct log_setting *row)
 {
     return (uint64_t)1 << (row - rows);
@@ -447,9 +455,12 @@ void log_settings_page(struct buf *b, bool markdown)
                 "current.\n\n"
                 "Names, bounds and defaults are Kafka's. They are set when a topic is made or altered, by "
                 "any Kafka "
-                "client or `tarn topic`. What was not set follows the broker: Kafka's defaults, and "
+                "client or `tarn topic`. What was not set follows the broker: what clients have set for it "
+                "while "
+                "it runs ([broker.md](broker.md)), else "
                 "`log.segment_bytes` of "
-                "`tarn.yaml`. A value that would not be obeyed is refused, but for the settings below that "
+                "`tarn.yaml` and Kafka's defaults. A value that would not be obeyed is refused, but for the "
+                "settings below that "
                 "begin with "
                 "\"Without effect\": one broker, or what tarn always does, makes any value of them true.\n\n"
                 "| setting | default | allowed | |\n|---|---|---|---|\n"));

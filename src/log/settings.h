@@ -96,6 +96,7 @@ struct log_setting {
 
 const struct log_setting *log_setting(size_t i); // row i, by name; NULL behind the last
 const struct log_setting *log_setting_find(struct str name);
+const struct log_setting *log_setting_of_broker(struct str name); // by broker_name
 
 struct str log_setting_text(const struct log_setting *row, const struct log_settings *s, struct arena *a);
 /* Was it set for the topic? If not it follows the default. */

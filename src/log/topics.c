@@ -469,6 +469,61 @@ void log_settings_default(struct log *l, struct log_settings *s)
     s->segment_bytes = l->o.segment_bytes;
 }
 
+void log_settings_now(struct log *l, struct log_settings *s)
+{
+    mutex_lock(&l->topics_lock);
+    *s = l->defaults;
+    mutex_unlock(&l->topics_lock);
+}
+
+static void follow(const struct log_settings *defaults, struct log_settings *s)
+{
+    const struct log_setting *row;
+
+    for (size_t i = 0; (row = log_setting(i)) != NULL; i++)
+        if (!log_setting_is_set(row, s))
+            log_setting_reset(row, defaults, s);
+}
+
+void log_settings_follow(struct log *l, struct log_settings *s)
+{
+    struct log_settings defaults;
+
+    log_settings_now(l, &defaults);
+    follow(&defaults, s);
+}
+
+bool topics_will_follow(struct log *l, const struct log_settings *defaults, struct err *e)
+{
+    bool more = false;
+
+    mutex_lock(&l->topics_lock);
+    for (struct map_it it = {0}; map_next(&l->by_name, &it);) {
+        struct topic *t = it.value;
+        struct log_settings s = t->settings;
+
+        follow(defaults, &s);
+        more = more || (s.compact && !t->had_compact);
+        t->had_compact = t->had_compact || s.compact;
+    }
+    mutex_unlock(&l->topics_lock);
+    return !more || save(l, &(struct topics_change){0}, e);
+}
+
+void topics_follow(struct log *l, const struct log_settings *defaults)
+{
+    mutex_lock(&l->topics_lock);
+    l->defaults = *defaults;
+    for (struct map_it it = {0}; map_next(&l->by_name, &it);) {
+        struct topic *t = it.value;
+
+        follow(defaults, &t->settings);
+        t->had_compact = t->had_compact || t->settings.compact;
+    }
+    l->topics_version++;
+    mutex_unlock(&l->topics_lock);
+}
+
 static bool check_name(struct str name, struct err *e)
 {
     bool ok = name.n >= 1 && name.n <= LIMIT_NAME && !str_is(name, ".") && !str_is(name, "..");
@@ -483,14 +538,29 @@ static bool check_name(struct str name, struct err *e)
                          (int)(name.n > 260 ? 260 : name.n), name.p ? name.p : "", LIMIT_NAME);
 }
 
-/* Fine settings, marked as set where they are not the default. */
-static bool check_settings(struct log *l, int32_t partitions, struct log_settings *s, struct err *e)
+static bool check_partitions(int32_t n, struct err *e)
+{
+    return (n >= 1 && n <= PARTITIONS_MAX) ||
+           err_set(e, ERR_INVALID, "%d partitions, allowed are 1 to %d", n, PARTITIONS_MAX);
+}
+
+/* Those of a new topic: what its maker changed is its own, be it what all follow just now. */
+static bool complete(struct log *l, struct log_settings *s, struct err *e)
+{
+    struct log_settings made_of;
+
+    log_settings_default(l, &made_of);
+    log_settings_mark(&made_of, s);
+    log_settings_follow(l, s);
+    return log_settings_check(s, e);
+}
+
+/* Fine settings, marked as set where they are not what is followed. */
+static bool check_settings(struct log *l, struct log_settings *s, struct err *e)
 {
     struct log_settings defaults;
 
-    if (partitions < 1 || partitions > PARTITIONS_MAX)
-        return err_set(e, ERR_INVALID, "%d partitions, allowed are 1 to %d", partitions, PARTITIONS_MAX);
-    log_settings_default(l, &defaults);
+    log_settings_now(l, &defaults);
     log_settings_mark(&defaults, s);
     return log_settings_check(s, e);
 }
@@ -502,7 +572,7 @@ static bool create_locked(struct log *l, struct str name, int32_t partitions, co
     struct log_uuid id;
     struct topic *t;
 
-    if (!check_name(name, e) || !check_settings(l, partitions, &mine, e))
+    if (!check_name(name, e) || !check_partitions(partitions, e) || !complete(l, &mine, e))
         return false;
     if (map_get(&l->by_name, name))
         return err_set(e, ERR_CONFLICT, "topic %.*s exists already", STR_ARG(name));
@@ -557,7 +627,7 @@ static bool alter(struct log *l, struct str name, int32_t partitions, const stru
     if (c.parts <= t->part_n && !s)
         return err_set(e, ERR_INVALID, "topic %.*s has %d partitions already; their number can only grow",
                        STR_ARG(name), t->part_n);
-    if (!check_settings(l, c.parts, &c.settings, e) || !topics_bury(l, e) ||
+    if (!check_partitions(c.parts, e) || !check_settings(l, &c.settings, e) || !topics_bury(l, e) ||
         !make_folders(l, name, t->part_n, c.parts, e) || !save(l, &c, e))
         return false;
     mutex_lock(&l->topics_lock);
