@@ -12,7 +12,6 @@
 #include "obs/obs.h"
 #include "os/os.h"
 
-#include <jansson.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -26,27 +25,13 @@ struct step {
 
 /* ---- counting ---- */
 
-/* Connector classes whose steps have names of their own; other sources and sinks are known by their type. */
-static enum step_id step_of(const struct connect_info *c, const char *class_name)
-{
-    struct str class = str_of(class_name);
-
-    if (str_is(c->type, "source"))
-        return STEP_CAPTURE;
-    if (str_ends(class, STR("S3SinkConnector")))
-        return STEP_RAW;
-    return str_ends(class, STR("LakeSinkConnector")) ? STEP_BRONZE : STEP_OTHER;
-}
-
-static const char *class_of(const struct connect_info *c, struct arena *a)
-{
-    json_t *root = json_loadb(c->config_json.p, c->config_json.n, 0, NULL);
-    const char *name = json_string_value(json_object_get(root, "connector.class"));
-    const char *copy = arena_str(a, str_of(name ? name : "")).p;
-
-    json_decref(root);
-    return copy;
-}
+/* One commit of the lake is two steps: bronze, and silver beside it. */
+static const enum step_id step_of[] = {
+    [CONNECT_STEP_OTHER] = STEP_OTHER,
+    [CONNECT_STEP_CAPTURE] = STEP_CAPTURE,
+    [CONNECT_STEP_RAW] = STEP_RAW,
+    [CONNECT_STEP_TABLES] = STEP_BRONZE,
+};
 
 static void add_lag(int64_t *sum, int64_t lag)
 {
@@ -54,9 +39,9 @@ static void add_lag(int64_t *sum, int64_t lag)
         *sum = *sum < 0 ? lag : *sum + lag;
 }
 
-static void add_connector(struct step *steps, const struct connect_info *c, struct arena *a)
+static void add_connector(struct step *steps, const struct connect_info *c)
 {
-    struct step *s = &steps[step_of(c, class_of(c, a))];
+    struct step *s = &steps[step_of[c->step]];
 
     s->present = true;
     for (size_t i = 0; i < c->task_count; i++) {
@@ -96,7 +81,7 @@ static void count(struct app *app, struct arena *a, struct step *steps, struct c
     steps[STEP_TOPIC].rows = (int64_t)log.records;
     connect_list(app->connect, a, list, n);
     for (size_t i = 0; i < *n; i++)
-        add_connector(steps, &(*list)[i], a);
+        add_connector(steps, &(*list)[i]);
     count_lake(app, steps);
 }
 

@@ -184,6 +184,7 @@ static void copy_info(struct connector *k, struct arena *a, struct connect_info 
         .type = !class          ? STR("unknown")
                 : class->source ? STR("source")
                                 : STR("sink"),
+        .step = class ? class->step : CONNECT_STEP_OTHER,
         .state = state_name(k->state),
         .trace = arena_str(a, str_of(k->trace)),
         .tasks = ARENA_ARRAY(a, struct connect_task_info, k->task_count + 1),

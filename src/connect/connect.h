@@ -103,9 +103,18 @@ bool config_bool(const struct config *c, const char *key);
 /* For check(): "Invalid value V for configuration KEY: why", Kafka's words. False. */
 bool config_refuse(const struct config *c, const char *key, const char *why, struct err *e);
 
+/* Which step of the data's way a class is, as `tarn status` counts them. */
+enum connect_step {
+    CONNECT_STEP_OTHER,
+    CONNECT_STEP_CAPTURE, // a database's changes come in
+    CONNECT_STEP_RAW,     // records go out as objects
+    CONNECT_STEP_TABLES,  // records become rows of the lake
+};
+
 struct connector_class {
     const char *const *names; // Java class names it answers to, NULL-terminated; the first is shown
     bool source;
+    enum connect_step step;
     const char *version;
     const struct config_key *keys;
     size_t key_count;
@@ -250,6 +259,7 @@ struct connect_info {
     struct str name;
     struct str config_json; // an object of strings, "name" included
     struct str type;        // "source" or "sink"
+    enum connect_step step;
     const char *state;
     struct str trace;
     struct connect_task_info *tasks;

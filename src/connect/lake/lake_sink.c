@@ -231,6 +231,7 @@ static const struct sink_class ops = {
 
 const struct connector_class lake_sink_class = {
     .names = names,
+    .step = CONNECT_STEP_TABLES,
     .version = "1.0.0",
     .keys = keys,
     .key_count = ARRAY_LEN(keys),

@@ -354,6 +354,7 @@ static const char *const names[] = {"io.debezium.connector.postgresql.PostgresCo
 const struct connector_class postgres_class = {
     .names = names,
     .source = true,
+    .step = CONNECT_STEP_CAPTURE,
     .version = TARN_VERSION,
     .keys = pg_keys,
     .key_count = ARRAY_LEN(pg_keys),

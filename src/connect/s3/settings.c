@@ -364,6 +364,7 @@ static const struct sink_class ops = {
 
 const struct connector_class s3_sink_class = {
     .names = names,
+    .step = CONNECT_STEP_RAW,
     .version = "10.6.3",
     .keys = keys,
     .key_count = ARRAY_LEN(keys),
