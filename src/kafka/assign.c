@@ -14,6 +14,16 @@ int topic_partition_cmp(const struct topic_partition *a, const struct topic_part
     return c ? c : (a->partition > b->partition) - (a->partition < b->partition);
 }
 
+static int by_uuid(const void *x, const void *y)
+{
+    return uuid_cmp(x, y);
+}
+
+bool uuid_among(const struct log_uuid *sorted, size_t n, const struct log_uuid *id)
+{
+    return n > 0 && bsearch(id, sorted, n, sizeof *sorted, by_uuid) != NULL;
+}
+
 assign_fn *assign_find(struct str name)
 {
     if (str_is(name, "uniform"))
@@ -124,24 +134,6 @@ static void plan_tell(struct plan *p)
 
 /* ---- uniform ---- */
 
-static bool reads(const struct assign_member *m, const struct log_uuid *topic)
-{
-    size_t low = 0, high = m->topic_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int c = uuid_cmp(&m->topics[middle], topic);
-
-        if (c == 0)
-            return true;
-        if (c < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
-}
-
 static void keep_what_they_had(struct plan *p)
 {
     for (size_t i = 0; i < p->member_count; i++) {
@@ -152,7 +144,8 @@ static void keep_what_they_had(struct plan *p)
             int32_t number = m->had[k].partition;
 
             if (t >= 0 && number >= 0 && number < p->topics[t].partitions &&
-                p->owner[p->first[t] + (size_t)number] < 0 && reads(m, &m->had[k].topic))
+                p->owner[p->first[t] + (size_t)number] < 0 &&
+                uuid_among(m->topics, m->topic_count, &m->had[k].topic))
                 give(p, p->first[t] + (size_t)number, (int32_t)i);
         }
     }

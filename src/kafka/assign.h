@@ -40,4 +40,5 @@ assign_fn *assign_find(struct str name);
 #define ASSIGN_DEFAULT "uniform"
 
 int uuid_cmp(const struct log_uuid *a, const struct log_uuid *b);
+bool uuid_among(const struct log_uuid *sorted, size_t n, const struct log_uuid *id);
 int topic_partition_cmp(const struct topic_partition *a, const struct topic_partition *b);

@@ -8,14 +8,6 @@
 #include "kafka/kafka_int.h"
 #include "os/os.h"
 
-struct commit {
-    struct kafka_req *q;
-    struct k_offset_commit_res res;
-    struct offset_at *at;                        // what is committed
-    struct k_offset_commit_res_partition **told; // the answer to each
-    size_t count;
-};
-
 /* Characters as Java counts them (UTF-16), which Kafka's limit is in. */
 static size_t java_length(struct str s)
 {
@@ -30,66 +22,91 @@ static size_t java_length(struct str s)
     return n;
 }
 
-int16_t kafka_check_position(struct kafka_req *q, struct str topic, int32_t partition, struct str metadata)
+static int16_t check(struct kafka_req *q, const struct offset_at *at)
 {
     struct log_range range;
 
-    if (!log_range(q->k->log, topic, partition, &range))
+    if (!log_range(q->k->log, at->topic, at->partition, &range))
         return K_UNKNOWN_TOPIC_OR_PARTITION;
-    return java_length(metadata) > OFFSETS_METADATA_MAX ? K_OFFSET_METADATA_TOO_LARGE : K_NONE;
+    return java_length(at->metadata) > OFFSETS_METADATA_MAX ? K_OFFSET_METADATA_TOO_LARGE : K_NONE;
 }
 
-static struct commit *plan(struct kafka_req *q, const struct k_offset_commit_req *req, int16_t error)
+struct kafka_commit *kafka_commit_new(struct kafka_req *q, int32_t topics, size_t partitions)
 {
-    struct commit *c = ARENA_NEW(&q->arena, struct commit);
-    int64_t wall_ms = q->k->os->wall_us(q->k->os) / 1000;
-    int64_t expire_ms =
-        req->retention_ms >= 0 ? wall_ms + req->retention_ms : 0; // what clients up to version 4 may ask for
-    size_t n = 0;
+    struct kafka_commit *c = ARENA_NEW(&q->arena, struct kafka_commit);
 
     c->q = q;
-    for (int32_t i = 0; i < req->topics_n; i++)
-        n += (size_t)req->topics[i].partitions_n;
-    c->at = ARENA_ARRAY(&q->arena, struct offset_at, n);
-    c->told = ARENA_ARRAY(&q->arena, struct k_offset_commit_res_partition *, n);
-    c->res.topics = ARENA_ARRAY(&q->arena, struct k_offset_commit_res_topic, (size_t)req->topics_n);
-    c->res.topics_n = req->topics_n;
-    for (int32_t i = 0; i < req->topics_n; i++) {
-        const struct k_offset_commit_req_topic *from = &req->topics[i];
-        struct k_offset_commit_res_topic *to = &c->res.topics[i];
-
-        to->name = from->name;
-        to->partitions_n = from->partitions_n;
-        to->partitions =
-            ARENA_ARRAY(&q->arena, struct k_offset_commit_res_partition, (size_t)from->partitions_n);
-        for (int32_t j = 0; j < from->partitions_n; j++) {
-            const struct k_offset_commit_req_partition *p = &from->partitions[j];
-
-            to->partitions[j].partition = p->partition;
-            to->partitions[j].error =
-                error != K_NONE ? error : kafka_check_position(q, from->name, p->partition, p->metadata);
-            if (to->partitions[j].error != K_NONE)
-                continue;
-            c->told[c->count] = &to->partitions[j];
-            c->at[c->count++] = (struct offset_at){.topic = from->name,
-                                                   .partition = p->partition,
-                                                   .leader_epoch = p->leader_epoch,
-                                                   .offset = p->offset,
-                                                   .metadata = p->metadata.p ? p->metadata : STR(""),
-                                                   .expire_ms = expire_ms};
-        }
-    }
+    c->topics = ARENA_ARRAY(&q->arena, struct k_commit_res_topic, (size_t)topics);
+    c->at = ARENA_ARRAY(&q->arena, struct offset_at, partitions);
+    c->told = ARENA_ARRAY(&q->arena, struct k_commit_res_partition *, partitions);
     return c;
 }
 
-/* On the committer's thread. */
-static void on_committed(void *arg, bool ok, const struct err *e)
+void kafka_commit_topic(struct kafka_commit *c, struct str name, int32_t partitions)
 {
-    struct commit *c = arg;
+    struct k_commit_res_topic *t = &c->topics[c->topics_n++];
+
+    t->name = name;
+    t->partitions = ARENA_ARRAY(&c->q->arena, struct k_commit_res_partition, (size_t)partitions);
+}
+
+void kafka_commit_add(struct kafka_commit *c, const struct offset_at *at, int16_t error)
+{
+    struct k_commit_res_topic *t = &c->topics[c->topics_n - 1];
+    struct k_commit_res_partition *p = &t->partitions[t->partitions_n++];
+
+    p->partition = at->partition;
+    p->error = error != K_NONE ? error : check(c->q, at);
+    if (p->error != K_NONE)
+        return;
+    c->told[c->count] = p;
+    c->at[c->count] = *at;
+    if (!at->metadata.p)
+        c->at[c->count].metadata = STR("");
+    c->count++;
+}
+
+/* On the committer's thread. */
+void kafka_committed(void *commit, bool ok, const struct err *e)
+{
+    struct kafka_commit *c = commit;
 
     for (size_t i = 0; !ok && i < c->count; i++)
         c->told[i]->error = e->kind == ERR_LIMIT ? K_OFFSET_METADATA_TOO_LARGE : K_COORDINATOR_NOT_AVAILABLE;
-    kafka_reply(c->q, &c->res);
+    kafka_reply(c->q, c->res);
+}
+
+static struct kafka_commit *plan(struct kafka_req *q, const struct k_offset_commit_req *req, int16_t error)
+{
+    struct k_offset_commit_res *res = ARENA_NEW(&q->arena, struct k_offset_commit_res);
+    int64_t wall_ms = q->k->os->wall_us(q->k->os) / 1000;
+    int64_t expire_ms =
+        req->retention_ms >= 0 ? wall_ms + req->retention_ms : 0; // what clients up to version 4 may ask for
+    struct kafka_commit *c;
+    size_t n = 0;
+
+    for (int32_t i = 0; i < req->topics_n; i++)
+        n += (size_t)req->topics[i].partitions_n;
+    c = kafka_commit_new(q, req->topics_n, n);
+    for (int32_t i = 0; i < req->topics_n; i++) {
+        const struct k_offset_commit_req_topic *t = &req->topics[i];
+
+        kafka_commit_topic(c, t->name, t->partitions_n);
+        for (int32_t j = 0; j < t->partitions_n; j++) {
+            const struct k_offset_commit_req_partition *p = &t->partitions[j];
+            struct offset_at at = {.topic = t->name,
+                                   .partition = p->partition,
+                                   .leader_epoch = p->leader_epoch,
+                                   .offset = p->offset,
+                                   .metadata = p->metadata,
+                                   .expire_ms = expire_ms};
+
+            kafka_commit_add(c, &at, error);
+        }
+    }
+    *res = (struct k_offset_commit_res){.topics = c->topics, .topics_n = c->topics_n};
+    c->res = res;
+    return c;
 }
 
 static void commit_home(void *arg)
@@ -102,12 +119,12 @@ static void commit_home(void *arg)
                                .generation = req->generation,
                                .group_known = kafka_group_is_known(q->k, req->group),
                                .no_group = q->version >= 9 ? K_GROUP_ID_NOT_FOUND : K_ILLEGAL_GENERATION};
-    struct commit *c = plan(q, req, kafka_may_commit(q->k, &who, q->version >= 9));
+    struct kafka_commit *c = plan(q, req, kafka_may_commit(q->k, &who, q->version >= 9));
 
     if (c->count > 0)
-        offsets_commit_async(q->k->offsets, req->group, c->at, c->count, on_committed, c);
+        offsets_commit_async(q->k->offsets, req->group, c->at, c->count, kafka_committed, c);
     else
-        kafka_reply(q, &c->res);
+        kafka_reply(q, c->res);
 }
 
 void kafka_offset_commit(struct kafka_req *q, const void *in)

@@ -215,24 +215,6 @@ bool cons_member_hold(struct cons_group *g, struct cons_member *m, struct parts 
 
 /* ---- coming to the target ---- */
 
-static bool subscribes(const struct cons_member *m, const struct log_uuid *topic)
-{
-    size_t low = 0, high = m->topic_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int c = uuid_cmp(&m->topics[middle], topic);
-
-        if (c == 0)
-            return true;
-        if (c < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
-}
-
 /* Whether it still reads any of these, by what it says; a member that says nothing has not changed anything. */
 static bool still_owns(const struct parts *says, const struct parts *p)
 {
@@ -283,7 +265,7 @@ static bool next_assignment(struct cons_group *g, struct cons_member *m, const s
 
     for (size_t i = 0; i < m->owned.n; i++) {
         const struct topic_partition *p = &m->owned.v[i];
-        bool stays = parts_have(&m->target, p) && subscribes(m, &p->topic);
+        bool stays = parts_have(&m->target, p) && uuid_among(m->topics, m->topic_count, &p->topic);
 
         add(stays ? owned : revoked, p);
     }
@@ -294,7 +276,7 @@ static bool next_assignment(struct cons_group *g, struct cons_member *m, const s
         const struct topic_partition *p = &m->target.v[i];
         const struct cons_member *holder = owner_of(g, p);
 
-        if (!subscribes(m, &p->topic) || parts_have(&m->owned, p))
+        if (!uuid_among(m->topics, m->topic_count, &p->topic) || parts_have(&m->owned, p))
             continue;
         if (!holder || (holder == m && parts_have(&m->revoked, p)))
             add(owned, p);
@@ -319,7 +301,8 @@ static bool drop_unsubscribed(struct cons_group *g, struct cons_member *m, const
     for (size_t i = 0; i < m->revoked.n; i++)
         add(&next[1], &m->revoked.v[i]);
     for (size_t i = 0; i < m->owned.n; i++)
-        add(subscribes(m, &m->owned.v[i].topic) ? &next[0] : &next[1], &m->owned.v[i]);
+        add(uuid_among(m->topics, m->topic_count, &m->owned.v[i].topic) ? &next[0] : &next[1],
+            &m->owned.v[i]);
     sorted = next[1].v;
     next[1] = parts_copy(next[1].v, next[1].n);
     mem_free(sorted);

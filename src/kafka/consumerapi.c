@@ -12,61 +12,24 @@
 
 /* ---- what the coordinator asks for ---- */
 
-static int64_t now_ms(void *arg)
-{
-    struct kafka *k = arg;
-
-    return k->os->now_ns(k->os) / 1000000;
-}
-
-static void random_id(void *arg, char out[COORD_MEMBER_ID])
-{
-    kafka_random_id(arg, out);
-}
-
 static void answer(void *waiter, const struct k_consumer_beat_res *res)
 {
     kafka_reply(waiter, res);
 }
 
-struct storing {
-    struct kafka *k;
-    char *group;
-    uint64_t version;
-    bool ok;
-};
-
-static void on_stored(void *arg)
+static void stored(struct kafka *k, struct str group, uint64_t version, bool ok)
 {
-    struct storing *s = arg;
-
-    consumers_stored(s->k->consumers, str_of(s->group), s->version, s->ok);
-    kafka_busy(s->k, -1);
-    mem_free(s->group);
-    mem_free(s);
-}
-
-/* On the committer's thread. */
-static void store_done(void *arg, bool ok, const struct err *e)
-{
-    struct storing *s = arg;
-
-    (void)e; // the members are told COORDINATOR_NOT_AVAILABLE; the log says for itself why it stopped
-    s->ok = ok;
-    loop_post(s->k->home, on_stored, s);
+    consumers_stored(k->consumers, group, version, ok);
 }
 
 static void store(void *arg, struct str group, const struct consumer_change *change, uint64_t version)
 {
     struct kafka *k = arg;
-    struct storing *s = MEM_NEW(struct storing);
-
-    *s = (struct storing){.k = k, .group = str_dup(group), .version = version};
     for (size_t i = 0; i < change->count; i++)
         if (change->records[i].kind == CONSUMER_TARGET_EPOCH)
             obs_add(OBS_kafka_rebalances_total, 1);
-    kafka_busy(k, 1);
-    offsets_put_consumers_async(k->offsets, group, change, store_done, s);
+    offsets_put_consumers_async(k->offsets, group, change, kafka_store_done,
+                                kafka_storing(k, group, version, stored));
 }
 
 static uint64_t topics_version(void *arg)
@@ -109,8 +72,8 @@ static void times(void *arg, struct str group, int64_t *session_ms, int32_t *hea
 void kafka_consumers_start(struct kafka *k)
 {
     struct consumers_options o = {.io = {.arg = k,
-                                         .now_ms = now_ms,
-                                         .random_id = random_id,
+                                         .now_ms = kafka_now_ms,
+                                         .random_id = kafka_random_id,
                                          .answer = answer,
                                          .store = store,
                                          .topics_version = topics_version,

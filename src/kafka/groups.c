@@ -17,9 +17,9 @@ enum { SWEEP_MS = 600000 }; // Kafka: offsets.retention.check.interval.ms
 
 /* ---- what the coordinator asks for ---- */
 
-static int64_t now_ms(void *arg)
+int64_t kafka_now_ms(void *kafka)
 {
-    struct kafka *k = arg;
+    struct kafka *k = kafka;
 
     return k->os->now_ns(k->os) / 1000000;
 }
@@ -32,8 +32,9 @@ static int64_t wall_ms(void *arg)
 }
 
 /* A random UUID (RFC 9562, version 4), as Kafka's member ids end in. */
-void kafka_random_id(struct kafka *k, char *out)
+void kafka_random_id(void *kafka, char *out)
 {
+    struct kafka *k = kafka;
     struct buf hex = buf_make(64);
     uint8_t b[16];
     size_t n = 0;
@@ -49,11 +50,6 @@ void kafka_random_id(struct kafka *k, char *out)
     }
     out[n] = '\0';
     buf_fini(&hex);
-}
-
-static void random_id(void *arg, char out[COORD_MEMBER_ID])
-{
-    kafka_random_id(arg, out);
 }
 
 static void joined(void *waiter, const struct k_join_group_res *res)
@@ -84,48 +80,58 @@ static int32_t last_generation(void *arg, struct str group)
 
 /* ---- storing generations ---- */
 
-struct storing {
+struct kafka_storing {
     struct kafka *k;
     char *group;
     uint64_t version;
+    kafka_stored_fn *stored;
     bool ok;
 };
 
 static void on_stored(void *arg)
 {
-    struct storing *s = arg;
+    struct kafka_storing *s = arg;
 
-    coord_stored(s->k->coord, str_of(s->group), s->version, s->ok);
-    kafka_groups_arm(s->k);
+    s->stored(s->k, str_of(s->group), s->version, s->ok);
     kafka_busy(s->k, -1);
     mem_free(s->group);
     mem_free(s);
 }
 
-/* On the committer's thread. */
-static void meta_done(void *arg, bool ok, const struct err *e)
+/* The members are told COORDINATOR_NOT_AVAILABLE and try again; the log says for itself why it stopped. */
+void kafka_store_done(void *storing, bool ok, const struct err *e)
 {
-    struct storing *s = arg;
+    struct kafka_storing *s = storing;
 
-    (void)
-        e; // the members are told COORDINATOR_NOT_AVAILABLE and try again; the log says for itself why it stopped
+    (void)e;
     s->ok = ok;
     loop_post(s->k->home, on_stored, s);
+}
+
+struct kafka_storing *kafka_storing(struct kafka *k, struct str group, uint64_t version,
+                                    kafka_stored_fn *stored)
+{
+    struct kafka_storing *s = MEM_NEW(struct kafka_storing);
+
+    *s = (struct kafka_storing){.k = k, .group = str_dup(group), .version = version, .stored = stored};
+    kafka_busy(k, 1);
+    return s;
+}
+
+static void stored(struct kafka *k, struct str group, uint64_t version, bool ok)
+{
+    coord_stored(k->coord, group, version, ok);
+    kafka_groups_arm(k);
 }
 
 static void store(void *arg, struct str group, const struct group_meta *m, uint64_t version)
 {
     struct kafka *k = arg;
-    struct storing *s = MEM_NEW(struct storing);
 
-    s->k = k;
-    s->group = str_dup(group);
-    s->version = version;
     obs_add(OBS_kafka_rebalances_total, 1);
     obs_debug("kafka", "a group's generation is stored group=%.*s generation=%d members=%zu", STR_ARG(group),
               m->generation, m->member_count);
-    kafka_busy(k, 1);
-    offsets_put_meta_async(k->offsets, group, m, meta_done, s);
+    offsets_put_meta_async(k->offsets, group, m, kafka_store_done, kafka_storing(k, group, version, stored));
 }
 
 /* ---- old positions ---- */
@@ -177,7 +183,7 @@ static void on_timer(void *arg)
 /* On the home loop, after everything that may have changed when something is due. */
 void kafka_groups_arm(struct kafka *k)
 {
-    int64_t due = coord_next_ms(k->coord), other = consumers_next_ms(k->consumers), now = now_ms(k);
+    int64_t due = coord_next_ms(k->coord), other = consumers_next_ms(k->consumers), now = kafka_now_ms(k);
 
     due = other < due ? other : due;
     if (k->groups_closed || due >= k->group_due_ms)
@@ -201,9 +207,9 @@ static void arm_first(void *arg)
 void kafka_groups_start(struct kafka *k)
 {
     struct coord_options o = {.io = {.arg = k,
-                                     .now_ms = now_ms,
+                                     .now_ms = kafka_now_ms,
                                      .wall_ms = wall_ms,
-                                     .random_id = random_id,
+                                     .random_id = kafka_random_id,
                                      .joined = joined,
                                      .synced = synced,
                                      .store = store,

@@ -22,6 +22,7 @@ struct consumers;
 struct coord;
 struct coord_commit;
 struct coord_reads;
+struct offset_at;
 struct offsets;
 
 enum { KAFKA_NODE_ID = 1, KAFKA_LEADER_EPOCH = 0 };
@@ -285,7 +286,16 @@ bool kafka_group_is_known(struct kafka *k, struct str group);
 /* fn(q) on the loop that groups belong to. */
 void kafka_go_home(struct kafka_req *q, void (*fn)(void *q));
 void kafka_groups_arm(struct kafka *k); // on the home loop, after what may have changed when something is due
-void kafka_random_id(struct kafka *k, char *out); // COORD_MEMBER_ID bytes: a UUID
+int64_t kafka_now_ms(void *kafka);
+void kafka_random_id(void *kafka, char *out); // COORD_MEMBER_ID bytes: a UUID
+/*
+ * What a coordinator has put on its way to the log, of a group at a version; kafka_store_done() is the offsets_done_fn of it, and
+ * stored() is called on the home loop.
+ */
+typedef void kafka_stored_fn(struct kafka *k, struct str group, uint64_t version, bool ok);
+struct kafka_storing *kafka_storing(struct kafka *k, struct str group, uint64_t version,
+                                    kafka_stored_fn *stored);
+void kafka_store_done(void *storing, bool ok, const struct err *e);
 
 /* ---- consumerapi.c ---- */
 
@@ -308,8 +318,25 @@ void kafka_txns_free(struct kafka *k);                            // after it
 
 /* ---- commits.c ---- */
 
-/* Whether a position may be committed there. */
-int16_t kafka_check_position(struct kafka_req *q, struct str topic, int32_t partition, struct str metadata);
+/*
+ * Positions that a request commits, outside a transaction or in one, and the answer to each. First the answer's topics, each
+ * with its partitions in order; then `at` goes to the log with kafka_committed() as the offsets_done_fn, which ends the request
+ * with `res`.
+ */
+struct kafka_commit {
+    struct kafka_req *q;
+    const void *res; // the API's answer, whose topics these are
+    struct k_commit_res_topic *topics;
+    int32_t topics_n;
+    struct offset_at *at; // what may be committed ...
+    struct k_commit_res_partition **told;
+    size_t count;
+};
+struct kafka_commit *kafka_commit_new(struct kafka_req *q, int32_t topics, size_t partitions);
+void kafka_commit_topic(struct kafka_commit *c, struct str name, int32_t partitions);
+/* Of the last topic: refused with error, or for what the position is, or among those to be committed. */
+void kafka_commit_add(struct kafka_commit *c, const struct offset_at *at, int16_t error);
+void kafka_committed(void *commit, bool ok, const struct err *e);
 
 /* For what is under way without a request: kafka_groups_stop() waits for it. */
 void kafka_busy(struct kafka *k, int by);

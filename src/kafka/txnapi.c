@@ -164,63 +164,33 @@ void kafka_end_txn(struct kafka_req *q, const void *in)
 
 /* ---- TxnOffsetCommit ---- */
 
-struct commit {
-    struct kafka_req *q;
-    struct k_txn_commit_res res;
-    struct offset_at *at;                     // what is committed
-    struct k_txn_commit_res_partition **told; // the answer to each
-    size_t count;
-};
-
-static void plan_partition(struct commit *c, struct str topic, const struct k_txn_commit_req_partition *p,
-                           int16_t error, struct k_txn_commit_res_partition *res)
+static struct kafka_commit *plan(struct kafka_req *q, const struct k_txn_commit_req *req, int16_t error)
 {
-    res->partition = p->partition;
-    res->error = error != K_NONE ? error : kafka_check_position(c->q, topic, p->partition, p->metadata);
-    if (res->error != K_NONE)
-        return;
-    c->told[c->count] = res;
-    c->at[c->count++] = (struct offset_at){.topic = topic,
-                                           .partition = p->partition,
-                                           .leader_epoch = p->leader_epoch,
-                                           .offset = p->offset,
-                                           .metadata = p->metadata.p ? p->metadata : STR("")};
-}
-
-static struct commit *plan(struct kafka_req *q, const struct k_txn_commit_req *req, int16_t error)
-{
-    struct commit *c = ARENA_NEW(&q->arena, struct commit);
+    struct k_txn_commit_res *res = ARENA_NEW(&q->arena, struct k_txn_commit_res);
+    struct kafka_commit *c;
     size_t n = 0;
 
-    c->q = q;
     for (int32_t i = 0; i < req->topics_n; i++)
         n += (size_t)req->topics[i].partitions_n;
-    c->at = ARENA_ARRAY(&q->arena, struct offset_at, n);
-    c->told = ARENA_ARRAY(&q->arena, struct k_txn_commit_res_partition *, n);
-    c->res.topics = ARENA_ARRAY(&q->arena, struct k_txn_commit_res_topic, (size_t)req->topics_n);
-    c->res.topics_n = req->topics_n;
+    c = kafka_commit_new(q, req->topics_n, n);
     for (int32_t i = 0; i < req->topics_n; i++) {
-        const struct k_txn_commit_req_topic *from = &req->topics[i];
-        struct k_txn_commit_res_topic *to = &c->res.topics[i];
+        const struct k_txn_commit_req_topic *t = &req->topics[i];
 
-        to->name = from->name;
-        to->partitions_n = from->partitions_n;
-        to->partitions =
-            ARENA_ARRAY(&q->arena, struct k_txn_commit_res_partition, (size_t)from->partitions_n);
-        for (int32_t j = 0; j < from->partitions_n; j++)
-            plan_partition(c, from->name, &from->partitions[j], error, &to->partitions[j]);
+        kafka_commit_topic(c, t->name, t->partitions_n);
+        for (int32_t j = 0; j < t->partitions_n; j++) {
+            const struct k_txn_commit_req_partition *p = &t->partitions[j];
+            struct offset_at at = {.topic = t->name,
+                                   .partition = p->partition,
+                                   .leader_epoch = p->leader_epoch,
+                                   .offset = p->offset,
+                                   .metadata = p->metadata};
+
+            kafka_commit_add(c, &at, error);
+        }
     }
+    *res = (struct k_txn_commit_res){.topics = c->topics, .topics_n = c->topics_n};
+    c->res = res;
     return c;
-}
-
-/* On the committer's thread. */
-static void on_committed(void *arg, bool ok, const struct err *e)
-{
-    struct commit *c = arg;
-
-    for (size_t i = 0; !ok && i < c->count; i++)
-        c->told[i]->error = e->kind == ERR_LIMIT ? K_OFFSET_METADATA_TOO_LARGE : K_COORDINATOR_NOT_AVAILABLE;
-    kafka_reply(c->q, &c->res);
 }
 
 /* The producer's transaction must have the group's partition, and from version 3 on the member must be the group's (KIP-447). */
@@ -248,12 +218,12 @@ static void commit_home(void *arg)
     struct kafka_req *q = arg;
     const struct k_txn_commit_req *req = q->in;
     struct offsets_producer producer = {req->producer_id, req->producer_epoch};
-    struct commit *c = plan(q, req, may_commit(q, req));
+    struct kafka_commit *c = plan(q, req, may_commit(q, req));
 
     if (c->count > 0)
-        offsets_commit_txn_async(q->k->offsets, req->group, &producer, c->at, c->count, on_committed, c);
+        offsets_commit_txn_async(q->k->offsets, req->group, &producer, c->at, c->count, kafka_committed, c);
     else
-        kafka_reply(q, &c->res);
+        kafka_reply(q, c->res);
 }
 
 void kafka_txn_offset_commit(struct kafka_req *q, const void *in)
