@@ -5,7 +5,7 @@
 
 #include "app/app.h"
 
-struct part {
+struct app_part {
     const char *name;
     enum role_id role; // NO_ROLE: not a door
     bool (*start)(struct app *app, struct err *e);
@@ -15,8 +15,5 @@ struct part {
         struct app *app); // after it, in reverse order, also when start() failed half way. May be NULL
 };
 
-extern const struct part parts[];
+extern const struct app_part parts[];
 extern const unsigned part_count;
-
-void role_set(struct app *app, enum role_id r, struct role_state now);
-void role_up(struct app *app, enum role_id r, int port);

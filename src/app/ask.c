@@ -156,18 +156,19 @@ static void post_verify(struct http_req *q)
         .connect_env = &app->connect_env, .connect = app->connect, .engine = app->engine};
     struct verify_report report;
     struct buf b = buf_make(LIMIT_HTTP_BODY);
+    static _Atomic bool verifying;
     struct err e;
     bool ok;
 
     if (!has_lake(app, q))
         return;
-    if (atomic_exchange(&app->verifying, true)) {
+    if (atomic_exchange(&verifying, true)) {
         (void)err_set(&e, ERR_CONFLICT, "another verification is under way");
         console_fail(q, &e);
         return;
     }
     ok = verify_run(&env, q->arena, &report, &e);
-    atomic_store(&app->verifying, false);
+    atomic_store(&verifying, false);
     if (!ok) {
         console_fail(q, &e);
         return;

@@ -1,6 +1,6 @@
 #include "app/cli.h"
 
-#include "app/app.h"
+#include "app/project.h"
 #include "base/mem.h"
 #include "log/settings.h"
 #include "obs/obs.h"

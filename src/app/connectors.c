@@ -24,17 +24,17 @@ static void locate(void *arg, struct connect_address *at)
     struct app *app = arg;
     bool alias = false;
 
-    for (size_t i = 0; i < app->s.aliases.n; i++)
-        alias |= str_is(str_of(at->host), app->s.aliases.v[i]);
+    for (size_t i = 0; i < app->project.s.aliases.n; i++)
+        alias |= str_is(str_of(at->host), app->project.s.aliases.v[i]);
     if (!alias)
         return;
     for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
-        const struct role_state *r = &app->role[usual[i].role];
+        struct role_state r = roles_get(&app->roles, usual[i].role);
 
-        if (at->port != usual[i].port || !r->host)
+        if (at->port != usual[i].port || !r.host)
             continue;
-        (void)snprintf(at->host, sizeof at->host, "%s", r->host);
-        at->port = r->port;
+        (void)snprintf(at->host, sizeof at->host, "%s", r.host);
+        at->port = r.port;
         return;
     }
 }
@@ -47,7 +47,7 @@ static void warn(void *arg, const char *text)
 
 bool connectors_start(struct app *app, struct err *e)
 {
-    const struct role_state *s3 = &app->role[ROLE_s3];
+    struct role_state s3 = roles_get(&app->roles, ROLE_s3);
 
     app->connect_env = (struct connect_env){
         .os = app->os,
@@ -57,10 +57,12 @@ bool connectors_start(struct app *app, struct err *e)
         .schemas = schemas_store(app->schemas),
         .blobs = app->blobs,
         .lake = app->lake,
-        .blobs_url =
-            s3->host ? arena_fmt(&app->arena, "http://%s", net_address(&app->arena, s3->host, s3->port)) : "",
-        .worker_id = net_address(&app->arena, app->s.listen_host, (int)app->s.connect_port),
-        .spool_dir = app->data,
+        .blobs_url = s3.host ? arena_fmt(&app->project.arena, "http://%s",
+                                         net_address(&app->project.arena, s3.host, s3.port))
+                             : "",
+        .worker_id =
+            net_address(&app->project.arena, app->project.s.listen_host, (int)app->project.s.connect_port),
+        .spool_dir = app->project.data,
         .locate = locate,
         .locate_arg = app,
         .warn = warn,
@@ -88,7 +90,7 @@ static bool expand(struct app *app, struct arena *a, json_t *config, struct err 
 
         if (!json_is_string(value))
             continue;
-        if (!conf_expand(a, &app->env, str_of(json_string_value(value)), &text, e))
+        if (!conf_expand(a, &app->project.env, str_of(json_string_value(value)), &text, e))
             return err_wrap(e, "%s", key);
         if (json_string_setn(value, text.p, text.n) != 0)
             return err_set(e, ERR_INVALID, "%s: the value is not UTF-8 after its variables are replaced",
@@ -129,7 +131,7 @@ static bool read_connector(struct app *app, struct arena *a, struct str text, st
 
 static bool apply_file(struct app *app, struct arena *a, struct str file, struct err *e)
 {
-    const char *path = arena_fmt(a, "%s/connectors/%.*s", app->folder, STR_ARG(file));
+    const char *path = arena_fmt(a, "%s/connectors/%.*s", app->project.folder, STR_ARG(file));
     struct str text, config, name = str_from(file.p, file.n - 5); // without .json
     bool created;
 
@@ -142,7 +144,7 @@ static bool apply_file(struct app *app, struct arena *a, struct str file, struct
 bool connectors_apply(struct app *app, struct err *e)
 {
     struct arena a = {0};
-    const char *dir = arena_fmt(&a, "%s/connectors", app->folder);
+    const char *dir = arena_fmt(&a, "%s/connectors", app->project.folder);
     struct str *files;
     size_t count = 0;
     bool ok = !os_exists(app->os, dir) || os_list(app->os, dir, &a, &files, &count, e);

@@ -5,9 +5,6 @@
 #include "app/app_int.h"
 #include "app/ask.h"
 #include "app/connectors.h"
-#include "app/external.h"
-#include "app/migrate.h"
-#include "app/postgres.h"
 #include "app/schemas.h"
 #include "app/users.h"
 #include "auth/auth.h"
@@ -21,27 +18,31 @@
 #include "log/log.h"
 #include "net/net.h"
 #include "object/object.h"
-#include "obs/obs.h"
 #include "os/os.h"
 #include "registry/registry.h"
 #include "s3/s3.h"
 
 enum { RETENTION_GRACE_MS = 60000 };
 
+static void role_up(struct app *app, enum role_id id, int port)
+{
+    roles_set(&app->roles, id, (struct role_state){"up", app->project.s.listen_host, port});
+}
+
 /* ---- network ---- */
 
 static const char *in_folder(struct app *app, const char *path)
 {
-    return path[0] == '/' ? path : arena_fmt(&app->arena, "%s/%s", app->folder, path);
+    return path[0] == '/' ? path : arena_fmt(&app->project.arena, "%s/%s", app->project.folder, path);
 }
 
 static bool start_net(struct app *app, struct err *e)
 {
-    struct net_options o = {.conn_max = (unsigned)app->s.listen_connections};
+    struct net_options o = {.conn_max = (unsigned)app->project.s.listen_connections};
 
-    if (app->s.tls_cert[0]) {
-        o.tls_cert = in_folder(app, app->s.tls_cert);
-        o.tls_key = in_folder(app, app->s.tls_key);
+    if (app->project.s.tls_cert[0]) {
+        o.tls_cert = in_folder(app, app->project.s.tls_cert);
+        o.tls_key = in_folder(app, app->project.s.tls_key);
     }
     return net_start(&o, &app->net, e);
 }
@@ -52,105 +53,23 @@ static void stop_net(struct app *app)
     app->net = NULL;
 }
 
-/* ---- PostgreSQL: begins while other parts start, and is waited for by the first that needs it ---- */
+/* ---- database ---- */
 
-static void run_postgres(void *arg)
-{
-    struct app *app = arg;
-    struct postgres_options o = {
-        .os = app->os,
-        .net = app->net,
-        .data_dir = app->data,
-        .port = (int)app->s.postgres_port,
-        .user = app->s.postgres_user,
-        .password = app->s.postgres_password,
-        .database = app->s.postgres_database,
-    };
-
-    app->postgres_ok = postgres_start(&o, &app->postgres, &app->postgres_err);
-}
-
-static bool begin_postgres(struct app *app, struct err *e)
+static bool begin_database(struct app *app, struct err *e)
 {
     (void)e;
-    if (app->s.postgres_url[0]) // another server: start_database() finds it
-        return true;
-    app->postgres_starting = true;
-    thread_start(&app->postgres_thread, "pg-start", run_postgres, app);
+    database_begin(&app->database, app->net);
     return true;
 }
 
-static void join_postgres(struct app *app)
+static bool wait_database(struct app *app, struct err *e)
 {
-    if (app->postgres_starting)
-        thread_join(&app->postgres_thread);
-    app->postgres_starting = false;
+    return database_wait(&app->database, &app->roles, e);
 }
 
-static void stop_postgres(struct app *app)
+static void stop_database(struct app *app)
 {
-    join_postgres(app);
-    if (app->postgres_ok)
-        postgres_stop(app->postgres);
-    app->postgres_ok = false;
-    app->postgres = NULL;
-}
-
-static const char *get_env(void *arg, const char *name)
-{
-    return conf_env_get(arg, name);
-}
-
-static bool migrate(struct app *app, struct err *e)
-{
-    struct migrate_options o = {
-        .os = app->os,
-        .dir = arena_fmt(&app->arena, "%s/migrations", app->folder),
-        .conninfo = app->conninfo,
-        .env = get_env,
-        .env_arg = &app->env,
-    };
-    struct migrate_result result;
-
-    if (!migrate_run(&o, &result, e))
-        return false;
-    app->migrations_applied = result.applied;
-    if (result.applied > 0)
-        obs_info("app", "migrations ran applied=%d present=%d", result.applied, result.present);
-    return true;
-}
-
-/* The server of postgres.url, whatever postgres.port says: that is the private one's. */
-static bool find_external(struct app *app, struct err *e)
-{
-    struct role_state r = {.state = "external"};
-
-    if (!external_find(app->s.postgres_url, &app->arena, &r.host, &r.port, e))
-        return false;
-    role_set(app, ROLE_postgres, r);
-    app->conninfo = app->s.postgres_url;
-    return true;
-}
-
-static bool start_database(struct app *app, struct err *e)
-{
-    int64_t began_ns = app->os->now_ns(app->os);
-    bool ok;
-
-    if (app->s.postgres_url[0] && !find_external(app, e))
-        return false;
-    if (app->postgres_starting) {
-        join_postgres(app);
-        if (!app->postgres_ok) {
-            *e = app->postgres_err;
-            return false;
-        }
-        app->conninfo = arena_fmt(&app->arena, "%s", postgres_conninfo(app->postgres));
-        role_set(app, ROLE_postgres, (struct role_state){"up", "127.0.0.1", postgres_port(app->postgres)});
-    }
-    ok = !app->conninfo || migrate(app, e);
-    app->waited_ms += (app->os->now_ns(app->os) - began_ns) / 1000000;
-    return ok;
+    database_stop(&app->database);
 }
 
 /* ---- log ---- */
@@ -159,16 +78,16 @@ static bool start_log(struct app *app, struct err *e)
 {
     struct log_options o = {
         .os = app->os,
-        .dir = arena_fmt(&app->arena, "%s/log", app->data),
-        .journal_bytes = app->s.log_journal_bytes,
-        .segment_bytes = app->s.log_segment_bytes,
-        .memory_bytes = app->s.memory_budget / 16,
+        .dir = arena_fmt(&app->project.arena, "%s/log", app->project.data),
+        .journal_bytes = app->project.s.log_journal_bytes,
+        .segment_bytes = app->project.s.log_segment_bytes,
+        .memory_bytes = app->project.s.memory_budget / 16,
         .retention_grace_ms = RETENTION_GRACE_MS,
     };
 
     return log_open(&o, &app->log, e) &&
            offsets_open(&(struct offsets_options){.os = app->os, .log = app->log}, &app->offsets, e) &&
-           schemas_open(app->log, app->os, schema_level_of(str_of(app->s.schema_compatibility)),
+           schemas_open(app->log, app->os, schema_level_of(str_of(app->project.s.schema_compatibility)),
                         &app->schemas, e);
 }
 
@@ -194,11 +113,12 @@ static bool make_bucket(struct app *app, const char *name, struct err *e)
 
 static bool start_objects(struct app *app, struct err *e)
 {
-    if (!object_open_local(app->os, arena_fmt(&app->arena, "%s/objects", app->data), &app->blobs, e))
+    if (!object_open_local(app->os, arena_fmt(&app->project.arena, "%s/objects", app->project.data),
+                           &app->blobs, e))
         return false;
-    for (size_t i = 0; i < app->s.buckets.n; i++)
-        if (!make_bucket(app, app->s.buckets.v[i], e))
-            return err_wrap(e, "buckets: %s", app->s.buckets.v[i]);
+    for (size_t i = 0; i < app->project.s.buckets.n; i++)
+        if (!make_bucket(app, app->project.s.buckets.v[i], e))
+            return err_wrap(e, "buckets: %s", app->project.s.buckets.v[i]);
     return true;
 }
 
@@ -212,12 +132,12 @@ static void stop_objects(struct app *app)
 
 static bool start_lake(struct app *app, struct err *e)
 {
-    const char *dir = arena_fmt(&app->arena, "%s/lake", app->data);
-    const char **readable = ARENA_ARRAY(&app->arena, const char *, 3);
+    const char *dir = arena_fmt(&app->project.arena, "%s/lake", app->project.data);
+    const char **readable = ARENA_ARRAY(&app->project.arena, const char *, 3);
     struct engine_options engine = {
-        .temp_dir = arena_fmt(&app->arena, "%s/tmp", dir),
+        .temp_dir = arena_fmt(&app->project.arena, "%s/tmp", dir),
         .readable = readable,
-        .memory_bytes = app->s.memory_budget / 2,
+        .memory_bytes = app->project.s.memory_budget / 2,
     };
     struct lake_options lake = {
         .os = app->os,
@@ -228,7 +148,7 @@ static bool start_lake(struct app *app, struct err *e)
     };
 
     readable[0] = dir;
-    readable[1] = arena_fmt(&app->arena, "%s/objects", app->data);
+    readable[1] = arena_fmt(&app->project.arena, "%s/objects", app->project.data);
     if (!os_make_dirs(app->os, engine.temp_dir, e))
         return false;
     app->engine = engine_new(&engine);
@@ -253,22 +173,22 @@ static const char *or_null(const char *text)
 
 static struct kafka_listen plain_listen(const struct app *app)
 {
-    if (app->s.kafka_port == CONF_OFF)
+    if (app->project.s.kafka_port == CONF_OFF)
         return (struct kafka_listen){0};
-    return (struct kafka_listen){.host = app->s.listen_host,
-                                 .port = (int)app->s.kafka_port,
-                                 .advertised_host = or_null(app->s.kafka_advertised_host)};
+    return (struct kafka_listen){.host = app->project.s.listen_host,
+                                 .port = (int)app->project.s.kafka_port,
+                                 .advertised_host = or_null(app->project.s.kafka_advertised_host)};
 }
 
 static struct kafka_listen tls_listen(const struct app *app)
 {
-    const char *host = or_null(app->s.kafka_tls_host);
+    const char *host = or_null(app->project.s.kafka_tls_host);
 
-    if (app->s.kafka_tls_port == CONF_OFF)
+    if (app->project.s.kafka_tls_port == CONF_OFF)
         return (struct kafka_listen){0};
-    return (struct kafka_listen){.host = host ? host : app->s.listen_host,
-                                 .port = (int)app->s.kafka_tls_port,
-                                 .advertised_host = or_null(app->s.kafka_tls_advertised_host)};
+    return (struct kafka_listen){.host = host ? host : app->project.s.listen_host,
+                                 .port = (int)app->project.s.kafka_tls_port,
+                                 .advertised_host = or_null(app->project.s.kafka_tls_advertised_host)};
 }
 
 static bool start_kafka(struct app *app, struct err *e)
@@ -280,28 +200,29 @@ static bool start_kafka(struct app *app, struct err *e)
         .offsets = app->offsets,
         .plain = plain_listen(app),
         .tls = tls_listen(app),
-        .auto_create = strcmp(app->s.kafka_auto_create, "true") == 0,
-        .partitions = (int32_t)app->s.kafka_partitions,
-        .replication_max = (int16_t)app->s.kafka_replication_max,
-        .initial_rebalance_ms = app->s.kafka_group_delay_ms,
-        .group_max_members = (int32_t)app->s.kafka_group_max_size,
-        .consumer_session_ms = app->s.kafka_consumer_session_ms,
-        .consumer_heartbeat_ms = (int32_t)app->s.kafka_consumer_heartbeat_ms,
-        .transaction_max_ms = (int32_t)app->s.kafka_transaction_max_ms,
-        .transactional_id_ms = app->s.kafka_transactional_id_ms,
-        .offsets_retention_ms = app->s.kafka_offsets_retention_min * 60000,
+        .auto_create = strcmp(app->project.s.kafka_auto_create, "true") == 0,
+        .partitions = (int32_t)app->project.s.kafka_partitions,
+        .replication_max = (int16_t)app->project.s.kafka_replication_max,
+        .initial_rebalance_ms = app->project.s.kafka_group_delay_ms,
+        .group_max_members = (int32_t)app->project.s.kafka_group_max_size,
+        .consumer_session_ms = app->project.s.kafka_consumer_session_ms,
+        .consumer_heartbeat_ms = (int32_t)app->project.s.kafka_consumer_heartbeat_ms,
+        .transaction_max_ms = (int32_t)app->project.s.kafka_transaction_max_ms,
+        .transactional_id_ms = app->project.s.kafka_transactional_id_ms,
+        .offsets_retention_ms = app->project.s.kafka_offsets_retention_min * 60000,
     };
     int port;
 
-    if (!users_make(&app->s, app->os, &app->users, e))
+    if (!users_make(&app->project.s, app->os, &app->users, e))
         return false;
     o.users = app->users;
-    o.acl_file = arena_fmt(&app->arena, "%s/security.json", app->data);
-    o.open_acls = strcmp(app->s.kafka_acls, "open") == 0;
-    o.super_users = users_super(&app->s, &app->arena, &o.super_count);
-    for (size_t i = 0; i < app->s.kafka_mechanisms.n; i++) {
+    o.acl_file = arena_fmt(&app->project.arena, "%s/security.json", app->project.data);
+    o.open_acls = strcmp(app->project.s.kafka_acls, "open") == 0;
+    o.super_users = users_super(&app->project.s, &app->project.arena, &o.super_count);
+    for (size_t i = 0; i < app->project.s.kafka_mechanisms.n; i++) {
         enum auth_mechanism m;
-        if (auth_mechanism_of(str_of(app->s.kafka_mechanisms.v[i]), &m)) // conf_check() has looked at them
+        if (auth_mechanism_of(str_of(app->project.s.kafka_mechanisms.v[i]),
+                              &m)) // conf_check() has looked at them
             o.mechanisms[m] = true;
     }
     if (!kafka_start(&o, &app->kafka, &port, e))
@@ -323,8 +244,8 @@ static bool start_registry(struct app *app, struct err *e)
     struct registry_options o = {
         .net = app->net,
         .schemas = schemas_store(app->schemas),
-        .host = app->s.listen_host,
-        .port = (int)app->s.registry_port,
+        .host = app->project.s.listen_host,
+        .port = (int)app->project.s.registry_port,
     };
 
     if (!registry_start(&o, &app->registry, e))
@@ -345,11 +266,11 @@ static bool start_s3(struct app *app, struct err *e)
         .os = app->os,
         .net = app->net,
         .blobs = app->blobs,
-        .host = app->s.listen_host,
-        .port = (int)app->s.s3_port,
-        .access_key = app->s.s3_access_key,
-        .secret_key = app->s.s3_secret_key,
-        .region = app->s.s3_region,
+        .host = app->project.s.listen_host,
+        .port = (int)app->project.s.s3_port,
+        .access_key = app->project.s.s3_access_key,
+        .secret_key = app->project.s.s3_secret_key,
+        .region = app->project.s.s3_region,
     };
 
     if (!s3_start(&o, &app->s3, e))
@@ -368,7 +289,8 @@ static bool start_connect_door(struct app *app, struct err *e)
 {
     int port;
 
-    if (!connect_rest_start(app->net, app->s.listen_host, (int)app->s.connect_port, app->connect, &port, e))
+    if (!connect_rest_start(app->net, app->project.s.listen_host, (int)app->project.s.connect_port,
+                            app->connect, &port, e))
         return false;
     role_up(app, ROLE_connect, port);
     return true;
@@ -376,15 +298,15 @@ static bool start_connect_door(struct app *app, struct err *e)
 
 static void write_settings(void *arg, struct buf *out)
 {
-    conf_json(&((struct app *)arg)->s, out);
+    conf_json(&((struct app *)arg)->project.s, out);
 }
 
 static bool start_console(struct app *app, struct err *e)
 {
     struct console_env env = {
         .net = app->net,
-        .host = app->s.listen_host,
-        .port = (int)app->s.console_port,
+        .host = app->project.s.listen_host,
+        .port = (int)app->project.s.console_port,
         .status = app_status,
         .settings = write_settings,
         .more = ask_endpoints,
@@ -417,20 +339,20 @@ static bool start_ingest(struct app *app, struct err *e)
     struct ingest_options o = {
         .os = app->os,
         .net = app->net,
-        .host = app->s.listen_host,
-        .port = (int)app->s.ingest_port,
-        .conninfo = app->conninfo, // what the seeder makes up goes to the database, if there is one
-        .seed = (uint64_t)app->s.ingest_seed,
+        .host = app->project.s.listen_host,
+        .port = (int)app->project.s.ingest_port,
+        .conninfo = app->database.conninfo, // what the seeder makes up goes to the database, if there is one
+        .seed = (uint64_t)app->project.s.ingest_seed,
         .log = app->log,
         .offsets = app->offsets,
         .schemas = schemas_store(app->schemas),
         .users = app->users,
         .may = may_over_http,
         .may_arg = app,
-        .auto_create = strcmp(app->s.kafka_auto_create, "true") == 0,
-        .partitions = (int32_t)app->s.kafka_partitions,
-        .replication_max = (int32_t)app->s.kafka_replication_max,
-        .consumer_idle_ms = app->s.ingest_consumer_idle_ms,
+        .auto_create = strcmp(app->project.s.kafka_auto_create, "true") == 0,
+        .partitions = (int32_t)app->project.s.kafka_partitions,
+        .replication_max = (int32_t)app->project.s.kafka_replication_max,
+        .consumer_idle_ms = app->project.s.ingest_consumer_idle_ms,
     };
 
     if (app->kafka) {
@@ -456,9 +378,9 @@ static void stop_ingest(struct app *app)
 }
 
 /* Connectors come last: they are pointed at the doors. Their runtime is there before its door is. */
-const struct part parts[] = {
+const struct app_part parts[] = {
     {"network", NO_ROLE, start_net, NULL, stop_net},
-    {"postgres", ROLE_postgres, begin_postgres, NULL, stop_postgres},
+    {"postgres", ROLE_postgres, begin_database, NULL, stop_database},
     {"log", NO_ROLE, start_log, NULL, stop_log},
     {"objects", NO_ROLE, start_objects, NULL, stop_objects},
     {"lake", NO_ROLE, start_lake, NULL, stop_lake},
@@ -466,7 +388,7 @@ const struct part parts[] = {
     {"registry", ROLE_registry, start_registry, NULL, stop_registry},
     {"s3", ROLE_s3, start_s3, NULL, stop_s3},
     {"console", ROLE_console, start_console, NULL, stop_console},
-    {"database", NO_ROLE, start_database, NULL, NULL},
+    {"database", NO_ROLE, wait_database, NULL, NULL},
     {"connectors", NO_ROLE, connectors_start, NULL, connectors_stop},
     {"connect", ROLE_connect, start_connect_door, NULL, NULL},
     {"ingest", ROLE_ingest, start_ingest, quiet_ingest, stop_ingest},

@@ -1,4 +1,4 @@
-#include "app/app_int.h"
+#include "app/project.h"
 
 #include "base/limits.h"
 #include "net/net.h"
@@ -7,45 +7,50 @@
 #include <jansson.h>
 #include <unistd.h>
 
-bool run_file_write(const struct app *app, struct err *e)
+bool run_file_write(const struct project *p, const char *console_host, int console_port, struct err *e)
 {
-    struct buf b = buf_make(64 * KIB), path = buf_make(4 * KIB);
-    const struct role_state *console = &app->role[ROLE_console];
+    struct buf b = buf_make(64 * KIB);
     struct arena a = {0};
     bool ok;
 
     buf_fmt(&b, "{\"pid\":%d,\"version\":\"%s\",\"console\":", (int)getpid(), TARN_VERSION);
-    if (console->host)
-        buf_fmt(&b, "\"http://%s\"", net_address(&a, console->host, console->port));
+    if (console_host)
+        buf_fmt(&b, "\"http://%s\"", net_address(&a, console_host, console_port));
     else
         buf_str(&b, STR("null"));
     buf_str(&b, STR("}\n"));
-    buf_fmt(&path, "%s/tarn.run", app->data);
-    ok = os_replace_file(app->os, buf_z(&path), buf_view(&b), e);
+    ok = os_replace_file(p->os, arena_fmt(&a, "%s/tarn.run", p->data), buf_view(&b), e);
     buf_fini(&b);
-    buf_fini(&path);
     arena_fini(&a);
     return ok;
 }
 
-bool run_file_console(const char *folder, struct arena *a, const char **url, struct err *e)
+void run_file_remove(struct project *p)
 {
-    struct app app;
-    struct str text;
-    json_t *root;
-    const char *console;
+    (void)p->os->unlink(p->os, arena_fmt(&p->arena, "%s/tarn.run", p->data));
+}
+
+static bool read_file(struct project *p, const char *folder, struct arena *a, struct str *text, struct err *e)
+{
     struct err why;
 
-    if (!app_load(&app, folder, NULL, 0, e)) {
-        app_fini(&app);
+    if (!project_load(p, os_real(), folder, NULL, 0, e))
         return false;
-    }
-    if (!os_read_file(app.os, arena_fmt(a, "%s/tarn.run", app.data), LIMIT_SETTINGS, a, &text, &why)) {
-        (void)err_set(e, ERR_NOT_FOUND, "no tarn runs on %s", app.folder);
-        app_fini(&app);
+    return os_read_file(p->os, arena_fmt(a, "%s/tarn.run", p->data), LIMIT_SETTINGS, a, text, &why) ||
+           err_set(e, ERR_NOT_FOUND, "no tarn runs on %s", p->folder);
+}
+
+bool run_file_console(const char *folder, struct arena *a, const char **url, struct err *e)
+{
+    struct project p;
+    struct str text;
+    const char *console;
+    json_t *root;
+    bool ok = read_file(&p, folder, a, &text, e);
+
+    project_fini(&p);
+    if (!ok)
         return false;
-    }
-    app_fini(&app);
     root = json_loadb(text.p, text.n, 0, NULL);
     console = json_string_value(json_object_get(root, "console"));
     if (console)

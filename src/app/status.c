@@ -1,7 +1,3 @@
-/*
- * What GET /api/status and GET /metrics tell. Each step of the data's way (from the source to the tables) has a count of rows; once a
- * second app_measure() notes them, and a rate is what came in the last RATE_SECONDS.
- */
 #include "app/app_int.h"
 #include "app/postgres.h"
 
@@ -74,7 +70,7 @@ static void count(struct app *app, struct arena *a, struct step *steps, struct c
     *n = 0;
     for (int i = 0; i < STEPS; i++)
         steps[i] = (struct step){.lag_rows = -1, .lag_ms = -1};
-    if (!atomic_load(&app->ready))
+    if (!atomic_load(&app->run.ready))
         return;
     log_stats(app->log, &log);
     steps[STEP_TOPIC].present = true;
@@ -191,27 +187,27 @@ static void put_connectors(const struct connect_info *list, size_t n, struct buf
     buf_u8(b, ']');
 }
 
-static void roles_now(struct app *app, struct role_state role[ROLES])
+/* A server of our own that has died is down until it is up again. */
+static struct role_state role_now(struct app *app, enum role_id id)
 {
-    mutex_lock(&app->roles_lock);
-    memcpy(role, app->role, sizeof app->role);
-    mutex_unlock(&app->roles_lock);
-    if (app->postgres && strcmp(role[ROLE_postgres].state, "up") == 0 && !postgres_is_up(app->postgres))
-        role[ROLE_postgres].state = "down";
+    struct role_state r = roles_get(&app->roles, id);
+    struct postgres *own = id == ROLE_postgres ? app->database.postgres : NULL;
+
+    if (own && strcmp(r.state, "up") == 0 && !postgres_is_up(own))
+        r.state = "down";
+    return r;
 }
 
 static void put_roles(struct app *app, struct buf *b)
 {
-    struct role_state role[ROLES];
-
-    roles_now(app, role);
     buf_str(b, STR("\"roles\":["));
     for (int i = 0; i < ROLES; i++) {
-        const struct role_state *r = &role[i];
-        buf_fmt(b, "%s{\"name\":\"%s\",\"what\":\"%s\",\"state\":\"%s\"", i ? "," : "", roles[i].name,
-                roles[i].sentence, r->state);
-        if (r->host)
-            buf_fmt(b, ",\"host\":\"%s\",\"port\":%d", r->host, r->port);
+        struct role_state r = role_now(app, i);
+
+        buf_fmt(b, "%s{\"name\":\"%s\",\"what\":\"%s\",\"state\":\"%s\"", i ? "," : "", role_table[i].name,
+                role_table[i].sentence, r.state);
+        if (r.host)
+            buf_fmt(b, ",\"host\":\"%s\",\"port\":%d", r.host, r.port);
         buf_u8(b, '}');
     }
     buf_u8(b, ']');
@@ -220,7 +216,7 @@ static void put_roles(struct app *app, struct buf *b)
 void app_status(void *arg, struct buf *out)
 {
     struct app *app = arg;
-    bool ready = atomic_load(&app->ready);
+    bool ready = atomic_load(&app->run.ready);
     struct connect_info *list = NULL;
     struct step steps[STEPS];
     struct arena a = {0};
@@ -228,10 +224,10 @@ void app_status(void *arg, struct buf *out)
 
     count(app, &a, steps, &list, &n);
     buf_fmt(out, "{\"version\":\"%s\",\"pid\":%d,\"project\":", TARN_VERSION, (int)getpid());
-    buf_json(out, str_of(app->folder));
+    buf_json(out, str_of(app->project.folder));
     buf_fmt(out, ",\"ready\":%s,\"uptime_ms\":%lld,\"ready_ms\":%lld,", ready ? "true" : "false",
-            (long long)((app->os->now_ns(app->os) - app->began_ns) / 1000000),
-            (long long)(ready ? app->ready_ms : -1));
+            (long long)((app->os->now_ns(app->os) - app->run.began_ns) / 1000000),
+            (long long)(ready ? app->run.ready_ms : -1));
     buf_fmt(out, "\"memory\":{\"rss_bytes\":%lld},", (long long)os_rss_bytes());
     put_roles(app, out);
     put_steps(app, steps, out);
@@ -273,17 +269,16 @@ static void sample_tasks(struct obs_out *out, struct arena *a, const struct conn
 void app_metrics(struct obs_out *out, void *arg)
 {
     struct app *app = arg;
-    struct role_state role[ROLES];
     struct connect_info *list = NULL;
     struct step steps[STEPS];
     struct arena a = {0};
     size_t n;
 
-    roles_now(app, role);
     count(app, &a, steps, &list, &n);
     obs_family(out, "role_up", OBS_GAUGE, "1 while the role serves.");
     for (int i = 0; i < ROLES; i++)
-        obs_sample(out, str_is(str_of(role[i].state), "up"), "role", roles[i].name, (char *)NULL);
+        obs_sample(out, str_is(str_of(role_now(app, i).state), "up"), "role", role_table[i].name,
+                   (char *)NULL);
     obs_family(out, "resident_memory_bytes", OBS_GAUGE, "Memory of the process.");
     obs_sample(out, (double)os_rss_bytes(), (char *)NULL);
     sample_steps(out, steps);

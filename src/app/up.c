@@ -52,22 +52,22 @@ static void say_advertised(const struct app *app, const char *address)
         (void)printf("  %-10s %-22s what clients are told to connect to (kafka.advertised_host)\n", "", told);
 }
 
-static void say_started(const struct app *app)
+static void say_started(struct app *app)
 {
     struct arena a = {0};
 
-    (void)printf("\ntarn %s runs %s\n\n", TARN_VERSION, app->folder);
+    (void)printf("\ntarn %s runs %s\n\n", TARN_VERSION, app->project.folder);
     for (int i = 0; i < ROLES; i++) {
-        const struct role_state *r = &app->role[i];
-        const char *address = r->host ? net_address(&a, r->host, r->port) : r->state;
+        struct role_state r = roles_get(&app->roles, i);
+        const char *address = r.host ? net_address(&a, r.host, r.port) : r.state;
 
-        (void)printf("  %-10s %-22s %s\n", roles[i].name, address, roles[i].sentence);
+        (void)printf("  %-10s %-22s %s\n", role_table[i].name, address, role_table[i].sentence);
         if (i == ROLE_kafka)
             say_advertised(app, address);
     }
-    (void)printf("\nready in %lld ms", (long long)app->ready_ms);
-    if (app->waited_ms > 0)
-        (void)printf(", and %lld ms for PostgreSQL", (long long)app->waited_ms);
+    (void)printf("\nready in %lld ms", (long long)app->run.ready_ms);
+    if (app->database.waited_ms > 0)
+        (void)printf(", and %lld ms for PostgreSQL", (long long)app->database.waited_ms);
     (void)printf("; stop with Ctrl-C\n");
     (void)fflush(stdout);
     arena_fini(&a);
