@@ -4,7 +4,6 @@
  */
 #include "connect/connect_int.h"
 
-#include <regex.h>
 #include <stdio.h>
 
 enum { TASKS_MAX = 64 };
@@ -151,20 +150,17 @@ static void check_topics(const struct config *c, struct problems *p)
 {
     bool list = str_trim(config_str(c, "topics")).n > 0;
     struct str regex = config_str(c, "topics.regex");
-    regex_t compiled;
+    struct patterns compiled = {0};
 
     if (list && regex.n > 0)
         problem(p, "topics", "topics and topics.regex are mutually exclusive options, but both are set.");
     else if (!list && regex.n == 0)
         problem(p, "topics", "Must configure one of topics or topics.regex");
-    if (regex.n > 0) {
-        if (regcomp(&compiled, regex.p, REG_EXTENDED | REG_NOSUB) != 0)
-            problem(p, "topics.regex",
-                    arena_fmt(p->arena, "Invalid value %s for configuration topics.regex: Invalid regex",
-                              regex.p));
-        else
-            regfree(&compiled);
-    }
+    if (regex.n > 0 && !patterns_add(&compiled, regex, false))
+        problem(
+            p, "topics.regex",
+            arena_fmt(p->arena, "Invalid value %s for configuration topics.regex: Invalid regex", regex.p));
+    patterns_fini(&compiled);
 }
 
 static const char *unknown_class(struct arena *a, struct str name)

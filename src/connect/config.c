@@ -146,6 +146,7 @@ struct connector_settings *connector_settings_new(struct str name, struct str js
 {
     json_t *o = load_object(json, e);
     struct connector_settings *s;
+    struct str regex;
 
     if (!o)
         return NULL;
@@ -162,6 +163,9 @@ struct connector_settings *connector_settings_new(struct str name, struct str js
     s->class = class_find(config_str(&s->config, "connector.class"));
     if (s->class)
         s->config.keys = class_keys(s->class, &s->arena, &s->config.key_count);
+    regex = config_str(&s->config, "topics.regex");
+    if (regex.n > 0)
+        (void)patterns_add(&s->topics, regex, false); // one that is none was refused, or matches nothing
     return s;
 }
 
@@ -169,6 +173,7 @@ void connector_settings_free(struct connector_settings *s)
 {
     if (!s)
         return;
+    patterns_fini(&s->topics);
     config_fini(&s->config);
     arena_fini(&s->arena);
     mem_free(s);

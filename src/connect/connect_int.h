@@ -17,6 +17,7 @@
 #pragma once
 
 #include "connect/connect.h"
+#include "connect/patterns.h"
 #include "net/http.h"
 #include "os/thread.h"
 
@@ -40,6 +41,7 @@ struct connector_settings {
     struct config config;
     struct str json; // {"name":...}: an object of strings, in the order given
     const struct connector_class *class;
+    struct patterns topics; // topics.regex of a sink
 };
 
 struct connector {
@@ -176,7 +178,7 @@ void task_used_topic(struct task *t, struct str topic);
 
 bool sink_loop(struct task *t, struct err *e); // until the task should stop
 /* Partitions of the topics a sink's configuration names, by topic and number, in a. */
-void sink_partitions(struct connect *c, const struct config *config, struct arena *a,
+void sink_partitions(struct connect *c, const struct connector_settings *k, struct arena *a,
                      struct sink_partition **out, size_t *count);
 /* Records that are not durable yet, and how old the oldest of them is. */
 void sink_lag(struct connect *c, const struct sink_partition *parts, size_t count, int64_t *records,

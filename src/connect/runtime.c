@@ -88,7 +88,7 @@ static void deal_partitions(struct connector *k, struct task **tasks, size_t cou
     struct sink_partition *parts;
     size_t n;
 
-    sink_partitions(k->connect, &k->settings->config, &a, &parts, &n);
+    sink_partitions(k->connect, k->settings, &a, &parts, &n);
     for (size_t i = 0; i < count; i++) {
         struct task *t = tasks[i];
         size_t most = n / count + 1;
@@ -292,7 +292,7 @@ static bool partitions_moved(struct connector *k)
     size_t n;
     bool moved;
 
-    sink_partitions(k->connect, &k->settings->config, &a, &parts, &n);
+    sink_partitions(k->connect, k->settings, &a, &parts, &n);
     moved = false;
     for (size_t i = 0; i < k->task_count && !moved; i++) {
         const struct task *t = k->tasks[i];

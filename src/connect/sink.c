@@ -13,7 +13,6 @@
 #include "group/offsets.h"
 #include "os/os.h"
 
-#include <regex.h>
 #include <stdio.h>
 
 /* SINK_RETRY_MS: retry.backoff.ms of Kafka Connect's sinks. */
@@ -35,41 +34,31 @@ struct sink {
 
 /* ---- which partitions ---- */
 
-static bool regex_matches(const char *pattern, const char *topic)
+static bool wants(const struct connector_settings *k, const struct log_topic *topic)
 {
-    regex_t re;
-    regmatch_t m;
-    bool yes;
-
-    if (regcomp(&re, pattern, REG_EXTENDED) != 0)
-        return false;
-    yes = regexec(&re, topic, 1, &m, 0) == 0 && m.rm_so == 0 && topic[m.rm_eo] == '\0';
-    regfree(&re);
-    return yes;
-}
-
-static bool sink_wants(const struct config *c, const struct log_topic *topic)
-{
-    struct str rest = config_str(c, "topics"), part, regex = config_str(c, "topics.regex");
+    struct str rest = config_str(&k->config, "topics"), part;
 
     while (str_cut(&rest, ',', &part))
         if (part.n > 0 && str_eq(str_trim(part), topic->name))
             return true;
-    return regex.n > 0 && !topic->internal && regex_matches(regex.p, topic->name.p);
+    return !topic->internal && patterns_match(&k->topics, topic->name.p);
 }
 
-void sink_partitions(struct connect *c, const struct config *config, struct arena *a,
+void sink_partitions(struct connect *c, const struct connector_settings *k, struct arena *a,
                      struct sink_partition **out, size_t *count)
 {
     struct log_topic *topics;
-    size_t n, total = 0, at = 0;
+    size_t n, wanted = 0, total = 0, at = 0;
 
     log_list_topics(c->env.log, a, &topics, &n);
     for (size_t i = 0; i < n; i++)
-        total += sink_wants(config, &topics[i]) ? (size_t)topics[i].partitions : 0;
+        if (wants(k, &topics[i])) {
+            topics[wanted++] = topics[i];
+            total += (size_t)topics[i].partitions;
+        }
     *out = ARENA_ARRAY(a, struct sink_partition, total + 1);
-    for (size_t i = 0; i < n; i++)
-        for (int32_t p = 0; sink_wants(config, &topics[i]) && p < topics[i].partitions; p++)
+    for (size_t i = 0; i < wanted; i++)
+        for (int32_t p = 0; p < topics[i].partitions; p++)
             (*out)[at++] = (struct sink_partition){.topic = topics[i].name, .partition = p};
     *count = at;
 }

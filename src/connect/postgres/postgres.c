@@ -273,6 +273,7 @@ static void capture_fini(struct capture *c)
     arena_fini(&c->scratch);
     buf_fini(&c->key_text);
     map_fini(&c->tables);
+    pg_settings_fini(&c->settings);
 }
 
 static bool run(struct task *t, const struct config *config, struct err *e)

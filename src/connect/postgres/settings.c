@@ -169,19 +169,12 @@ static bool check_patterns(const struct config *c, struct err *e)
                                        "schema.exclude.list"};
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        struct str rest = config_str(c, keys[i]), part;
+        struct patterns p = {0};
+        bool ok = patterns_add_list(&p, config_str(c, keys[i]), true);
 
-        while (str_cut(&rest, ',', &part)) {
-            char *text = str_dup(str_trim(part));
-            regex_t re;
-            bool ok = regcomp(&re, text, REG_EXTENDED | REG_NOSUB) == 0;
-
-            if (ok)
-                regfree(&re);
-            mem_free(text);
-            if (!ok)
-                return config_refuse(c, keys[i], "Invalid regex", e);
-        }
+        patterns_fini(&p);
+        if (!ok)
+            return config_refuse(c, keys[i], "Invalid regex", e);
     }
     return true;
 }
@@ -302,38 +295,29 @@ void pg_settings_read(struct pg_settings *s, const struct config *c)
         .slot_retries = (int)config_i64(c, "slot.max.retries"),
         .slot_retry_ms = config_i64(c, "slot.retry.delay.ms"),
         .partitions = 1,
-        .include = config_str(c, "table.include.list"),
-        .exclude = config_str(c, "table.exclude.list"),
-        .include_schemas = config_str(c, "schema.include.list"),
-        .exclude_schemas = config_str(c, "schema.exclude.list"),
     };
+    /* All were checked: patterns_add_list() leaves none out. */
+    (void)patterns_add_list(&s->include, config_str(c, "table.include.list"), true);
+    (void)patterns_add_list(&s->exclude, config_str(c, "table.exclude.list"), true);
+    (void)patterns_add_list(&s->include_schemas, config_str(c, "schema.include.list"), true);
+    (void)patterns_add_list(&s->exclude_schemas, config_str(c, "schema.exclude.list"), true);
 }
 
-static bool matches_any(struct str list, const char *subject)
+void pg_settings_fini(struct pg_settings *s)
 {
-    struct str part;
-    bool yes = false;
-
-    while (!yes && str_cut(&list, ',', &part)) {
-        char *pattern = str_dup(str_trim(part));
-        regex_t re;
-        regmatch_t m;
-
-        if (*pattern && regcomp(&re, pattern, REG_EXTENDED | REG_ICASE) == 0) {
-            yes = regexec(&re, subject, 1, &m, 0) == 0 && m.rm_so == 0 && subject[m.rm_eo] == '\0';
-            regfree(&re);
-        }
-        mem_free(pattern);
-    }
-    return yes;
+    patterns_fini(&s->include);
+    patterns_fini(&s->exclude);
+    patterns_fini(&s->include_schemas);
+    patterns_fini(&s->exclude_schemas);
 }
 
 bool pg_settings_wants(const struct pg_settings *s, struct str schema, struct str table)
 {
     char *full = mem_fmt("%.*s.%.*s", STR_ARG(schema), STR_ARG(table)), *space = str_dup(schema);
-    bool yes = (s->include.n == 0 || matches_any(s->include, full)) && !matches_any(s->exclude, full) &&
-               (s->include_schemas.n == 0 || matches_any(s->include_schemas, space)) &&
-               !matches_any(s->exclude_schemas, space);
+    bool yes = (!s->include.first || patterns_match(&s->include, full)) &&
+               !patterns_match(&s->exclude, full) &&
+               (!s->include_schemas.first || patterns_match(&s->include_schemas, space)) &&
+               !patterns_match(&s->exclude_schemas, space);
 
     mem_free(full);
     mem_free(space);

@@ -7,10 +7,8 @@
 #pragma once
 
 #include "connect/connect.h"
+#include "connect/patterns.h"
 #include "connect/postgres/pgtype.h"
-
-#include <regex.h>
-
 enum pg_format { PG_AVRO, PG_JSON, PG_JSON_SCHEMA };
 enum pg_snapshot { PG_SNAPSHOT_INITIAL, PG_SNAPSHOT_INITIAL_ONLY, PG_SNAPSHOT_NEVER };
 enum pg_autocreate { PG_AUTOCREATE_ALL, PG_AUTOCREATE_OFF, PG_AUTOCREATE_FILTERED };
@@ -32,12 +30,13 @@ struct pg_settings {
     int slot_retries;
     int64_t slot_retry_ms;
     int32_t partitions;
-    struct str include, exclude, include_schemas, exclude_schemas; // lists of patterns
+    struct patterns include, exclude, include_schemas, exclude_schemas; // none: all, or nothing
 };
 
 extern const struct connector_class postgres_class;
 extern const struct source_class pg_source; // postgres.c
 
 void pg_settings_read(struct pg_settings *s, const struct config *c); // checked before; borrows from c
+void pg_settings_fini(struct pg_settings *s);
 /* Is this table asked for? Patterns match the whole of "schema.table" (or the schema), in any case. */
 bool pg_settings_wants(const struct pg_settings *s, struct str schema, struct str table);
