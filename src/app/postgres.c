@@ -81,10 +81,10 @@ static void owner_main(void *arg)
             wait_ms = RESTART_MIN_MS;
             if (!watch(p))
                 break;
-            obs_log(OBS_WARN, "postgres", "the server died, starting it again");
+            obs_warn("postgres", "the server died, starting it again");
         } else {
             if (!is_stopping(p))
-                obs_log(OBS_ERROR, "postgres", "%s", e.msg);
+                obs_error("postgres", "%s", e.msg);
             postgres_stop_server(
                 p); // it may be alive: too slow, or we were asked to stop before it was ready
         }

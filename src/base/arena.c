@@ -37,7 +37,6 @@ void *arena_alloc(struct arena *a, size_t n)
         add_block(a, n);
     p = a->_newest->data + a->_used;
     a->_used += n;
-    a->_total += n;
     memset(p, 0, n);
     return p;
 }
@@ -79,11 +78,6 @@ char *arena_fmt(struct arena *a, const char *fmt, ...)
     return s;
 }
 
-size_t arena_used(const struct arena *a)
-{
-    return a->_total;
-}
-
 /* Frees all blocks but `keep`, which may be NULL. */
 static void free_blocks(struct arena *a, struct arena_block *keep)
 {
@@ -95,7 +89,6 @@ static void free_blocks(struct arena *a, struct arena_block *keep)
     }
     a->_newest = keep;
     a->_used = 0;
-    a->_total = 0;
     if (keep)
         keep->older = NULL;
 }

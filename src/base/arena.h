@@ -22,8 +22,7 @@ struct arena_block;
 
 struct arena {
     struct arena_block *_newest;
-    size_t _used;  // bytes of the newest block given out
-    size_t _total; // bytes given out since the last reset
+    size_t _used; // bytes of the newest block given out
 };
 
 enum { ARENA_KEEP = 256 * 1024 };
@@ -33,7 +32,6 @@ void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull)); /
 void *arena_copy(struct arena *a, const void *p, size_t n) __attribute__((returns_nonnull));
 struct str arena_str(struct arena *a, struct str s); // a copy with a NUL behind it; null stays null
 char *arena_fmt(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-size_t arena_used(const struct arena *a); // bytes given out since the last reset
 void arena_reset(struct arena *a);
 void arena_fini(struct arena *a);
 

@@ -7,11 +7,10 @@
 
 static const struct {
     const char *text;
-    const char *sqlstate;
     int kafka;
     int http;
 } kinds[] = {
-#define X(kind, text, kafka, sqlstate, http) [ERR_##kind] = {text, sqlstate, kafka, http},
+#define X(kind, text, kafka, http) [ERR_##kind] = {text, kafka, http},
     ERR_KINDS(X)
 #undef X
 };
@@ -53,11 +52,6 @@ bool err_prefix(struct err *e, const char *fmt, ...)
 const char *err_text(enum err_kind kind)
 {
     return kinds[kind].text;
-}
-
-const char *err_sqlstate(enum err_kind kind)
-{
-    return kinds[kind].sqlstate;
 }
 
 int err_kafka(enum err_kind kind)

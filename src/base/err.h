@@ -25,27 +25,27 @@
 #include <stdbool.h>
 
 /*
- * One row a kind: text, Kafka error code, SQLSTATE, HTTP status; so the protocols cannot disagree.
- * Kafka codes: kafka.apache.org/protocol "Error Codes". SQLSTATE: PostgreSQL's errcodes.txt.
+ * One row a kind: text, Kafka error code, HTTP status; so the protocols cannot disagree.
+ * Kafka codes: kafka.apache.org/protocol "Error Codes".
  */
-#define ERR_KINDS(X)                                                \
-    X(NONE, "no error", 0, "00000", 200)                            \
-    X(BUSY, "busy, try again", 7, "53000", 503)                     \
-    X(LIMIT, "over a limit", 10, "54000", 413)                      \
-    X(BAD_INPUT, "malformed input", 42, "08P01", 400)               \
-    X(INVALID, "well formed, but not acceptable", 42, "22023", 422) \
-    X(NOT_FOUND, "no such thing", 3, "42704", 404)                  \
-    X(CONFLICT, "in conflict with what is there", 36, "42710", 409) \
-    X(UNSUPPORTED, "not supported", 35, "0A000", 501)               \
-    X(DENIED, "not allowed", 29, "42501", 403)                      \
-    X(TIMEOUT, "took too long", 7, "57014", 504)                    \
-    X(REMOTE, "another server failed", -1, "08006", 502)            \
-    X(FULL, "no space left", 56, "53100", 507)                      \
-    X(IO, "input/output", 56, "58030", 500)                         \
-    X(CORRUPT, "stored data is damaged", 2, "XX001", 500)
+#define ERR_KINDS(X)                                       \
+    X(NONE, "no error", 0, 200)                            \
+    X(BUSY, "busy, try again", 7, 503)                     \
+    X(LIMIT, "over a limit", 10, 413)                      \
+    X(BAD_INPUT, "malformed input", 42, 400)               \
+    X(INVALID, "well formed, but not acceptable", 42, 422) \
+    X(NOT_FOUND, "no such thing", 3, 404)                  \
+    X(CONFLICT, "in conflict with what is there", 36, 409) \
+    X(UNSUPPORTED, "not supported", 35, 501)               \
+    X(DENIED, "not allowed", 29, 403)                      \
+    X(TIMEOUT, "took too long", 7, 504)                    \
+    X(REMOTE, "another server failed", -1, 502)            \
+    X(FULL, "no space left", 56, 507)                      \
+    X(IO, "input/output", 56, 500)                         \
+    X(CORRUPT, "stored data is damaged", 2, 500)
 
 enum err_kind {
-#define X(kind, text, kafka, sqlstate, http) ERR_##kind,
+#define X(kind, text, kafka, http) ERR_##kind,
     ERR_KINDS(X)
 #undef X
         ERR_KIND_COUNT
@@ -84,6 +84,5 @@ static inline bool err_said(bool ignored)
 }
 
 const char *err_text(enum err_kind kind);
-const char *err_sqlstate(enum err_kind kind);
 int err_kafka(enum err_kind kind);
 int err_http(enum err_kind kind);

@@ -50,14 +50,6 @@ void engine_free(struct engine *en)
     mem_free(en);
 }
 
-bool engine_is_open(struct engine *en)
-{
-    mutex_lock(&en->lock);
-    bool open = en->open;
-    mutex_unlock(&en->lock);
-    return open;
-}
-
 /* ---- opening ---- */
 
 /* What every session of this database starts from. Files outside the named folders are closed to SQL, for good. */

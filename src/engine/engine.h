@@ -39,8 +39,7 @@ struct engine_options {
 };
 
 struct engine *engine_new(const struct engine_options *o); // copies the options, loads nothing
-void engine_free(struct engine *en);    // all sessions are closed before; NULL does nothing
-bool engine_is_open(struct engine *en); // has the library been loaded?
+void engine_free(struct engine *en); // all sessions are closed before; NULL does nothing
 
 /* ---- sessions ---- */
 

@@ -5,7 +5,7 @@
 #include "base/test.h"
 #include "group/group_int.h"
 #include "log/batch.h"
-#include "log/log.h"
+#include "log/testset.h"
 #include "os/fault.h"
 #include "os/os.h"
 #include "os/tempdir.h"
@@ -544,17 +544,12 @@ TEST(a_position_counts_when_its_transaction_is_committed)
 TEST(a_position_outlives_its_marker)
 {
     struct txn_world x = {0};
-    struct log_topic t;
     struct offset_at other = {.topic = STR("other"), .offset = 1, .leader_epoch = -1};
-    struct log_settings s;
 
     OK(tempdir_make(x.dir));
     txn_open(&x);
-    OK(log_find_topic(x.log, STR(OFFSETS_TOPIC), &x.a, &t));
-    s = t.settings;
-    s.segment_bytes = 600;
-    s.delete_retention_ms = 0;
-    OK(log_alter_topic(x.log, STR(OFFSETS_TOPIC), &s, &x.e));
+    OK(testset_topic(x.log, OFFSETS_TOPIC, "segment.bytes", "600"));
+    OK(testset_topic(x.log, OFFSETS_TOPIC, "delete.retention.ms", "0"));
     txn_commit(&x, 7, 5);
     txn_end(&x, 7, true);
     for (int i = 0; i < 40; i++) {

@@ -2,19 +2,7 @@
  * What a topic's settings make of batches, over real sockets.
  */
 #include "kafka/testbroker.h"
-
-static bool set(const char *topic, const char *name, const char *value)
-{
-    struct log_settings s;
-    struct log_topic t;
-    struct err e;
-
-    if (!log_find_topic(wal, str_of(topic), &mem, &t))
-        return false;
-    s = t.settings;
-    return log_setting_parse(log_setting_find(str_of(name)), str_of(value), &s, &e) &&
-           log_alter_topic(wal, str_of(topic), &s, &e);
-}
+#include "log/testset.h"
 
 static struct str packed(struct batch_writer *w, enum batch_codec codec, int records, int64_t time_ms)
 {
@@ -64,7 +52,7 @@ TEST(batches_are_packed_as_the_topic_wants_them)
         offset += 50;
     }
     for (int wanted = 0; wanted <= BATCH_ZSTD; wanted++) {
-        OK(set("t", "compression.type", names[wanted]));
+        OK(testset_topic(wal, "t", "compression.type", names[wanted]));
         for (int codec = 0; codec <= BATCH_ZSTD; codec++) {
             given = packed(&w, (enum batch_codec)codec, 50, 1000);
             OK(produce(fd, 7, "t", given).base_offset == offset && kept(fd, offset, 50, 1000) == wanted);
@@ -85,7 +73,8 @@ TEST(how_hard_a_codec_works)
     begin();
     fd = dial();
     ensure(fd, "t");
-    OK(set("t", "compression.type", "gzip") && set("t", "compression.gzip.level", "1"));
+    OK(testset_topic(wal, "t", "compression.type", "gzip") &&
+       testset_topic(wal, "t", "compression.gzip.level", "1"));
     for (int i = 0; i < 2; i++) {
         struct k_fetch_res_partition p;
 
@@ -101,7 +90,7 @@ TEST(how_hard_a_codec_works)
         OK(i == 0 || (int64_t)p.records.bytes.n < before); // level 9 made it smaller than level 1
         before = (int64_t)p.records.bytes.n;
         offset += 2000;
-        OK(set("t", "compression.gzip.level", "9"));
+        OK(testset_topic(wal, "t", "compression.gzip.level", "9"));
     }
     batch_fini(&w);
     close(fd);
@@ -119,8 +108,9 @@ TEST(what_is_too_large_when_it_is_packed_anew)
     fd = dial();
     ensure(fd, "t");
     given = packed(&w, BATCH_ZSTD, 500, 1000);
-    OK(given.n < 9000 && set("t", "max.message.bytes", "9000") && produce(fd, 8, "t", given).error == K_NONE);
-    OK(set("t", "compression.type", "uncompressed"));
+    OK(given.n < 9000 && testset_topic(wal, "t", "max.message.bytes", "9000") &&
+       produce(fd, 8, "t", given).error == K_NONE);
+    OK(testset_topic(wal, "t", "compression.type", "uncompressed"));
     p = produce(fd, 8, "t", given);
     OK(p.error == K_MESSAGE_TOO_LARGE && p.base_offset == -1 && p.error_message.n > 0);
     batch_fini(&w);
@@ -136,7 +126,7 @@ TEST(a_repeat_is_known_though_it_was_packed_anew)
     begin();
     fd = dial();
     ensure(fd, "t");
-    OK(set("t", "compression.type", "lz4"));
+    OK(testset_topic(wal, "t", "compression.type", "lz4"));
     for (int i = 0; i < 2; i++) {
         batch_begin(&w, LIMIT_BATCH);
         w.producer_id = 7;
@@ -172,17 +162,17 @@ TEST(records_of_another_time_are_refused)
     p = produce(fd, 8, "t",
                 packed(&w, BATCH_NONE, 3, now() + 2 * hour)); // by default an hour ahead is the most
     OK(p.error == K_INVALID_TIMESTAMP && p.base_offset == -1 && p.error_message.n > 0);
-    OK(set("t", "message.timestamp.after.max.ms", "9223372036854775807"));
+    OK(testset_topic(wal, "t", "message.timestamp.after.max.ms", "9223372036854775807"));
     OK(produce(fd, 8, "t", packed(&w, BATCH_NONE, 3, now() + 2 * hour)).error == K_NONE);
     OK(produce(fd, 8, "t", packed(&w, BATCH_NONE, 3, 1000)).error == K_NONE);
-    OK(set("t", "message.timestamp.before.max.ms", "3600000"));
+    OK(testset_topic(wal, "t", "message.timestamp.before.max.ms", "3600000"));
     batch_begin(&w, LIMIT_BATCH);
     batch_add(&w, now(), STR_NULL, STR("new"), NULL, 0);
     batch_add(&w, -1, STR_NULL, STR("it says no time"), NULL, 0);
     batch_add(&w, now() - 2 * hour, STR_NULL, STR("old"), NULL, 0);
     p = produce(fd, 8, "t", batch_end(&w));
     OK(p.error == K_INVALID_TIMESTAMP && p.record_errors_n == 1 && p.record_errors[0].index == 2);
-    OK(set("t", "message.timestamp.type", "LogAppendTime"));
+    OK(testset_topic(wal, "t", "message.timestamp.type", "LogAppendTime"));
     OK(produce(fd, 8, "t", packed(&w, BATCH_NONE, 3, 1000)).error == K_NONE);
     batch_fini(&w);
     close(fd);
@@ -203,7 +193,8 @@ TEST(the_time_of_the_append)
     ensure(fd, "t");
     p = produce(fd, 8, "t", packed(&w, BATCH_GZIP, 3, 1000));
     OK(p.error == K_NONE && p.append_time_ms == -1);
-    OK(set("t", "message.timestamp.type", "LogAppendTime") && set("t", "compression.type", "zstd"));
+    OK(testset_topic(wal, "t", "message.timestamp.type", "LogAppendTime") &&
+       testset_topic(wal, "t", "compression.type", "zstd"));
     p = produce(fd, 8, "t", packed(&w, BATCH_GZIP, 3, 1000));
     OK(p.error == K_NONE && p.append_time_ms >= before && p.append_time_ms <= now());
     batch_open(&r, &mem, fetch(fd, 11, "t", (struct wish){.offset = 3}).records.bytes);
@@ -230,7 +221,7 @@ TEST(a_compacted_topic_wants_keys)
     begin();
     fd = dial();
     ensure(fd, "t");
-    OK(set("t", "cleanup.policy", "compact,delete"));
+    OK(testset_topic(wal, "t", "cleanup.policy", "compact,delete"));
     batch_begin(&w, LIMIT_BATCH);
     w.codec = BATCH_SNAPPY;
     batch_add(&w, 1000, STR("key"), STR("v"), NULL, 0);

@@ -317,14 +317,6 @@ static bool info_locked(const struct table *t, struct arena *a, struct lake_tabl
     return there;
 }
 
-bool lake_find(struct lake *l, struct str name, struct arena *a, struct lake_table *out)
-{
-    mutex_lock(&l->lock);
-    bool there = info_locked(map_get(&l->tables, name), a, out);
-    mutex_unlock(&l->lock);
-    return there;
-}
-
 void lake_stats(struct lake *l, struct lake_stats *out)
 {
     mutex_lock(&l->lock);

@@ -70,8 +70,7 @@ struct lake_table {
     size_t offset_count;
 };
 
-void lake_list(struct lake *l, struct arena *a, struct lake_table **out, size_t *count);  // by name
-bool lake_find(struct lake *l, struct str name, struct arena *a, struct lake_table *out); // false: none
+void lake_list(struct lake *l, struct arena *a, struct lake_table **out, size_t *count); // by name
 /* Of a topic: layer "bronze" or "silver". False: it has no such table (yet). */
 bool lake_find_topic(struct lake *l, struct str topic, const char *layer, struct arena *a,
                      struct lake_table *out);

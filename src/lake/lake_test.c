@@ -24,7 +24,7 @@ TEST(first_commit_and_queries)
     OK(COMMITTED("SELECT count(*) FROM items", "[2]\n")); // silver comes first
 
     struct lake_table info;
-    OK(lake_find(lk.lake, STR("silver.items"), &lk.a, &info));
+    OK(lake_find_topic(lk.lake, STR(ITEMS), "silver", &lk.a, &info));
     OK(info.rows == 2 && info.lsn == 2 && info.files == 1 && info.offset_count == 1 &&
        info.offsets[0].next == 2);
     OK(str_is(info.location, "s3://lakehouse/shop/silver/items") && str_is(info.topic, ITEMS));
@@ -177,7 +177,7 @@ TEST(snapshots_of_the_past)
     OK(testlake_start(&lk, os_real()));
     OK(testlake_one(&lk, 'c', ROW(1, "old", 1, 0, NULL)));
     OK(WORKS(testlake_drain(&lk)));
-    OK(lake_find(lk.lake, STR("silver.items"), &lk.a, &info));
+    OK(lake_find_topic(lk.lake, STR(ITEMS), "silver", &lk.a, &info));
     OK(testlake_one(&lk, 'u', ROW(1, "now", 1, 0, NULL)));
     OK(WORKS(testlake_drain(&lk)));
     OK(COMMITTED(arena_fmt(&lk.a,
@@ -219,8 +219,8 @@ TEST(small_files_are_folded)
     const char *bronze = testlake_ask(&lk, "SELECT * FROM bronze.items ORDER BY _offset", true);
     OK(before && bronze);
     OK(WORKS(lake_maintain(lk.lake, &lk.e)));
-    OK(lake_find(lk.lake, STR("silver.items"), &lk.a, &info) && info.files < 3);
-    OK(lake_find(lk.lake, STR("bronze.items"), &lk.a, &info) && info.files < 3);
+    OK(lake_find_topic(lk.lake, STR(ITEMS), "silver", &lk.a, &info) && info.files < 3);
+    OK(lake_find_topic(lk.lake, STR(ITEMS), "bronze", &lk.a, &info) && info.files < 3);
     OK(COMMITTED("SELECT * FROM silver.items ORDER BY id", before));
     OK(COMMITTED("SELECT * FROM bronze.items ORDER BY _offset", bronze));
     /* The index knows where the rows went. */

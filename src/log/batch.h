@@ -15,7 +15,7 @@
  *     if (!batch_ok(&r, e)) ...
  *
  * Compressed records are unpacked into the arena, one batch at a time and at most LIMIT_BATCH bytes each; who reads
- * many batches with one arena watches arena_used(). None of these is for use by two threads at once.
+ * many batches with one arena resets it between them. None of these is for use by two threads at once.
  */
 #pragma once
 

@@ -83,8 +83,7 @@ bool log_create_topic(struct log *l, struct str name, int32_t partitions, const 
 bool log_ensure_topic(struct log *l, struct str name, int32_t partitions, const struct log_settings *s,
                       struct err *e) MUST_CHECK;
 bool log_add_partitions(struct log *l, struct str name, int32_t partitions, struct err *e) MUST_CHECK;
-bool log_alter_topic(struct log *l, struct str name, const struct log_settings *s, struct err *e) MUST_CHECK;
-/* As log_alter_topic, but `change` makes the new settings of the ones there are, and nobody changes them meanwhile; false: it refuses. */
+/* `change` makes a topic's new settings of the ones there are, and nobody changes them meanwhile; false: it refuses. */
 typedef bool log_change_fn(void *arg, struct log_settings *s, struct err *e);
 bool log_change_topic(struct log *l, struct str name, log_change_fn *change, void *arg,
                       struct err *e) MUST_CHECK;

@@ -2,6 +2,7 @@
 #include "log/log.h"
 
 #include "log/testlog.h"
+#include "log/testset.h"
 #include "os/thread.h"
 
 TEST(what_is_appended_is_read)
@@ -230,9 +231,8 @@ TEST(topics_come_and_go)
     OK(testlog_append(&t, "b", 1, 0, 3, 0) == 0);
     OK(log_add_partitions(t.l, STR("b"), 4, &t.e));
     OK(!log_add_partitions(t.l, STR("b"), 4, &t.e) && t.e.kind == ERR_INVALID);
-    s.retention_ms = 5;
-    s.compact = true;
-    OK(log_alter_topic(t.l, STR("b"), &s, &t.e));
+    OK(testset_topic(t.l, "b", "retention.ms", "5"));
+    OK(testset_topic(t.l, "b", "cleanup.policy", "compact,delete"));
     OK(testlog_append(&t, "b", 3, 0, 3, 0) == 0);
     OK(log_delete_topic(t.l, STR("__c"), &t.e) && !log_delete_topic(t.l, STR("__c"), &t.e));
     testlog_crash(&t);

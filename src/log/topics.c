@@ -651,16 +651,6 @@ bool log_add_partitions(struct log *l, struct str name, int32_t partitions, stru
     return ok;
 }
 
-bool log_alter_topic(struct log *l, struct str name, const struct log_settings *s, struct err *e)
-{
-    bool ok;
-
-    admin_take(l);
-    ok = alter(l, name, 0, s, e);
-    admin_give(l);
-    return ok;
-}
-
 bool log_change_topic(struct log *l, struct str name, log_change_fn *change, void *arg, struct err *e)
 {
     struct log_settings s;

@@ -1,4 +1,5 @@
 /* Transactions in the log: what is open, what was aborted, and that both live through crashes, checkpoints and retention. */
+#include "log/testset.h"
 #include "log/testtold.h"
 
 static struct str txn_batch(struct testlog *t, int64_t producer, int32_t sequence, int count)
@@ -260,8 +261,7 @@ TEST(aborts_live_through_compaction)
             OK(put(&t, batch_end(&w)) == 4 * i + 2 + k);
         }
     }
-    s.segment_bytes = 100000;
-    OK(log_alter_topic(t.l, STR("a"), &s, &t.e));
+    OK(testset_topic(t.l, "a", "segment.bytes", "100000"));
     OK(log_maintain(t.l, &t.e));
     OK(aborted_are(&t, 0, 24, "7@4 7@12 7@20"));
     for (int i = 0; i < 2; i++) {

@@ -233,11 +233,6 @@ void timer_start(struct timer *t, int64_t after_ms)
     (void)uv_timer_start(&t->uv, on_timer, after_ms > 0 ? (uint64_t)after_ms : 0, 0);
 }
 
-void timer_cancel(struct timer *t)
-{
-    (void)uv_timer_stop(&t->uv);
-}
-
 static void timer_closed(uv_handle_t *h)
 {
     mem_free(h->data);

@@ -55,8 +55,7 @@ void loop_post(struct loop *l, loop_fn *fn, void *arg);
 struct timer;
 struct timer *timer_new(struct loop *l, loop_fn *fn, void *arg);
 void timer_start(struct timer *t, int64_t after_ms); // restarts a running one; less than 0 counts as 0
-void timer_cancel(struct timer *t);                  // fn will not run after this returns
-void timer_free(struct timer *t);                    // NULL does nothing
+void timer_free(struct timer *t);                    // fn will not run after it; NULL does nothing
 
 /* ---- jobs ---- */
 

@@ -567,7 +567,7 @@ TEST(posts_arrive_in_order)
 
 struct ticker {
     struct loop *loop;
-    struct timer *t, *never;
+    struct timer *t;
     struct gate gate;
     int ticks;
     bool wrong;
@@ -583,7 +583,6 @@ static void tick(void *arg)
         return;
     }
     timer_free(k->t);
-    timer_free(k->never);
     gate_add(&k->gate);
 }
 
@@ -596,10 +595,11 @@ static void start_ticking(void *arg)
 {
     struct ticker *k = arg;
 
+    struct timer *never = timer_new(k->loop, must_not, k);
+
+    timer_start(never, 0);
+    timer_free(never);
     k->t = timer_new(k->loop, tick, k);
-    k->never = timer_new(k->loop, must_not, k);
-    timer_start(k->never, 0);
-    timer_cancel(k->never);
     timer_start(k->t, 0);
 }
 
