@@ -3,25 +3,13 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "base/testhex.h"
 #include "group/group_int.h"
 #include "os/os.h"
 #include "os/tempdir.h"
 #include "os/thread.h"
 
 static struct arena mem;
-
-static bool bytes_are(const struct buf *b, const char *hex)
-{
-    struct buf h = buf_make(4096);
-    bool same;
-
-    buf_hex(&h, b->p, b->n);
-    same = str_is(buf_view(&h), hex);
-    if (!same)
-        printf("# %.*s\n", STR_ARG(buf_view(&h)));
-    buf_fini(&h);
-    return same;
-}
 
 static const struct topic_partition parts[] = {
     {{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}}, 0},
@@ -47,29 +35,29 @@ TEST(current_assignment_bytes)
     struct str group;
 
     consumer_key_write(&b, STR("g"), &r);
-    OK(bytes_are(&b, "0008"
-                     "000167"
-                     "00016d"));
+    OK(testhex_is(&b, "0008"
+                      "000167"
+                      "00016d"));
     OK(consumer_key_read(buf_view(&b), &back, &group) && str_is(group, "g"));
     OK(back.kind == CONSUMER_CURRENT && str_is(back.member, "m"));
     buf_reset(&b);
     consumer_value_write(&b, &r);
-    OK(bytes_are(&b, "0000"
-                     "00000005"
-                     "00000004"
-                     "01"
-                     "02"
-                     "01010101010101010101010101010101"
-                     "03"
-                     "00000000"
-                     "00000002"
-                     "00"
-                     "02"
-                     "02020202020202020202020202020202"
-                     "02"
-                     "00000001"
-                     "00"
-                     "00"));
+    OK(testhex_is(&b, "0000"
+                      "00000005"
+                      "00000004"
+                      "01"
+                      "02"
+                      "01010101010101010101010101010101"
+                      "03"
+                      "00000000"
+                      "00000002"
+                      "00"
+                      "02"
+                      "02020202020202020202020202020202"
+                      "02"
+                      "00000001"
+                      "00"
+                      "00"));
     OK(consumer_value_read(buf_view(&b), &mem, &back));
     OK(back.epoch == 5 && back.previous_epoch == 4 && back.state == 1 && back.owned_count == 2);
     OK(back.revoked_count == 1 && back.revoked[0].partition == 1 && back.revoked[0].topic.b[0] == 2);
@@ -94,18 +82,18 @@ TEST(member_bytes)
     struct buf b = buf_make(1024);
 
     consumer_value_write(&b, &r);
-    OK(bytes_are(&b, "0000"
-                     "0269"
-                     "00"
-                     "0263"
-                     "032f68"
-                     "03"
-                     "0261"
-                     "0262"
-                     "00"
-                     "000493e0"
-                     "0672616e6765"
-                     "00"));
+    OK(testhex_is(&b, "0000"
+                      "0269"
+                      "00"
+                      "0263"
+                      "032f68"
+                      "03"
+                      "0261"
+                      "0262"
+                      "00"
+                      "000493e0"
+                      "0672616e6765"
+                      "00"));
     OK(consumer_value_read(buf_view(&b), &mem, &back));
     OK(str_is(back.instance_id, "i") && !back.rack_id.p && back.name_count == 2 &&
        str_is(back.names[1], "b"));
@@ -130,21 +118,21 @@ TEST(group_and_topics_bytes)
 
     consumer_key_write(&b, STR("g"), &g);
     consumer_value_write(&b, &g);
-    OK(bytes_are(&b, "0003"
-                     "000167"
-                     "0000"
-                     "00000007"
-                     "00"));
+    OK(testhex_is(&b, "0003"
+                      "000167"
+                      "0000"
+                      "00000007"
+                      "00"));
     buf_reset(&b);
     consumer_value_write(&b, &r);
-    OK(bytes_are(&b, "0000"
-                     "02"
-                     "01010101010101010101010101010101"
-                     "0274"
-                     "00000003"
-                     "01"
-                     "00"
-                     "00"));
+    OK(testhex_is(&b, "0000"
+                      "02"
+                      "01010101010101010101010101010101"
+                      "0274"
+                      "00000003"
+                      "01"
+                      "00"
+                      "00"));
     OK(consumer_value_read(buf_view(&b), &mem, &back) && back.topic_count == 1 &&
        back.topics[0].partitions == 3);
     OK(consumer_value_read(str_from(racks, sizeof racks - 1), &mem, &back) &&

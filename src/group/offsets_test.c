@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "base/testhex.h"
 #include "group/group_int.h"
 #include "log/batch.h"
 #include "log/testset.h"
@@ -12,19 +13,6 @@
 #include "os/thread.h"
 
 #include <limits.h>
-
-static bool bytes_are(const struct buf *b, const char *hex)
-{
-    struct buf h = buf_make(1024);
-    bool same;
-
-    buf_hex(&h, b->p, b->n);
-    same = str_is(buf_view(&h), hex);
-    if (!same)
-        printf("# %.*s\n", STR_ARG(buf_view(&h)));
-    buf_fini(&h);
-    return same;
-}
 
 /* ---- formats: bytes as Kafka's own classes write them ---- */
 
@@ -39,21 +27,21 @@ TEST(position_bytes)
     struct err e;
 
     offset_key_write(&b, &k);
-    OK(bytes_are(&b, "0001"
-                     "000167"
-                     "00066f7264657273"
-                     "00000003"));
+    OK(testhex_is(&b, "0001"
+                      "000167"
+                      "00066f7264657273"
+                      "00000003"));
     memset(&k, 0, sizeof k);
     OK(offset_key_read(buf_view(&b), &k, &e));
     OK(k.kind == OFFSET_KEY_POSITION && str_is(k.group, "g") && str_is(k.topic, "orders") &&
        k.partition == 3);
     buf_reset(&b);
     offset_value_write(&b, &at);
-    OK(bytes_are(&b, "0003"
-                     "000000000000002a"
-                     "ffffffff"
-                     "000178"
-                     "0000018bcfe56800"));
+    OK(testhex_is(&b, "0003"
+                      "000000000000002a"
+                      "ffffffff"
+                      "000178"
+                      "0000018bcfe56800"));
     OK(offset_value_read(buf_view(&b), &back, &e));
     OK(back.offset == 42 && back.leader_epoch == -1 && str_is(back.metadata, "x"));
     OK(back.commit_ms == at.commit_ms);
@@ -113,25 +101,25 @@ TEST(group_bytes)
     struct err e;
 
     offset_key_write(&b, &k);
-    OK(bytes_are(&b, "0002"
-                     "000167"));
+    OK(testhex_is(&b, "0002"
+                      "000167"));
     buf_reset(&b);
     group_value_write(&b, &m);
-    OK(bytes_are(&b, "0003"
-                     "0008636f6e73756d6572"
-                     "00000005"
-                     "000572616e6765"
-                     "00036d2d31"
-                     "0000000000000009"
-                     "00000001"
-                     "00036d2d31"
-                     "ffff"
-                     "000163"
-                     "00022f68"
-                     "00000001"
-                     "00000002"
-                     "0000000153"
-                     "0000000141"));
+    OK(testhex_is(&b, "0003"
+                      "0008636f6e73756d6572"
+                      "00000005"
+                      "000572616e6765"
+                      "00036d2d31"
+                      "0000000000000009"
+                      "00000001"
+                      "00036d2d31"
+                      "ffff"
+                      "000163"
+                      "00022f68"
+                      "00000001"
+                      "00000002"
+                      "0000000153"
+                      "0000000141"));
     OK(group_value_read(buf_view(&b), &a, &back, &e));
     OK(back.generation == 5 && back.member_count == 1 && str_is(back.members[0].subscription, "S"));
     OK(!back.members[0].instance_id.p && back.members[0].session_timeout_ms == 2);

@@ -114,12 +114,7 @@ static bool good_type(struct trip *c)
     static const char *const types[] = {V2_TYPE, "application/vnd.kafka+json", PLAIN_TYPE};
     struct str type = http_content_type(c->q);
 
-    if (!type.p)
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
-        if (str_eq_nocase(type, str_of(types[i])))
-            return true;
-    return format_of_type(type) != FORMAT_NONE;
+    return !type.p || http_type_in(type, types, ARRAY_LEN(types)) || format_of_type(type) != FORMAT_NONE;
 }
 
 bool trip_body(struct trip *c, struct js *out)

@@ -6,8 +6,7 @@
 #include "kafka/consumers.h"
 
 #include "base/mem.h"
-#include "base/test.h"
-#include "kafka/kafka_int.h"
+#include "kafka/testcoord.h"
 
 enum {
     CLIENTS = 6,
@@ -39,12 +38,9 @@ struct request {
 };
 
 static struct consumers *co;
-static int64_t clock_ms;
-static uint64_t chance;
 static struct client clients[CLIENTS];
 static struct request *requests;
 static size_t request_count;
-static int ids;
 static bool stormy;
 static struct {
     int32_t partitions; // 0: not there
@@ -62,26 +58,6 @@ static struct {
     struct consumer_change change;
 } stores[STORES];
 static size_t store_count;
-
-static uint64_t roll(uint64_t n)
-{
-    chance ^= chance << 13;
-    chance ^= chance >> 7;
-    chance ^= chance << 17;
-    return chance % n;
-}
-
-static int64_t now_ms(void *arg)
-{
-    (void)arg;
-    return clock_ms;
-}
-
-static void random_id(void *arg, char out[COORD_MEMBER_ID])
-{
-    (void)arg;
-    (void)snprintf(out, COORD_MEMBER_ID, "%d", ++ids);
-}
 
 /* ---- topics ---- */
 

@@ -2,14 +2,11 @@
 #include "kafka/consumers.h"
 
 #include "base/mem.h"
-#include "base/test.h"
-#include "kafka/kafka_int.h"
+#include "kafka/testcoord.h"
 
 enum { TOPICS_MAX = 8, STORES_MAX = 64 };
 
 static struct consumers *co;
-static int64_t clock_ms;
-static int ids;
 static struct consumer_topic topics[TOPICS_MAX];
 static size_t topic_count;
 static uint64_t topics_version;
@@ -35,18 +32,6 @@ static bool was_whole;
 static struct arena disk; // the last state, as records by kind and member
 static struct consumer_record kept[256];
 static size_t kept_count;
-
-static int64_t now_ms(void *arg)
-{
-    (void)arg;
-    return clock_ms;
-}
-
-static void random_id(void *arg, char out[COORD_MEMBER_ID])
-{
-    (void)arg;
-    (void)snprintf(out, COORD_MEMBER_ID, "id-%d", ++ids);
-}
 
 static void answer(void *waiter, const struct k_consumer_beat_res *res)
 {
@@ -443,7 +428,7 @@ TEST(the_broker_names_members_of_version_0)
     begin();
     consumers_beat(co, &client, 0, &req, NULL);
     stored(true);
-    OK(got.error == K_NONE && strncmp(got.id, "id-", 3) == 0 && got.epoch == 1);
+    OK(got.error == K_NONE && got.id[0] != 0 && got.epoch == 1);
     end();
 }
 

@@ -6,8 +6,7 @@
 #include "kafka/group.h"
 
 #include "base/mem.h"
-#include "base/test.h"
-#include "kafka/kafka_int.h"
+#include "kafka/testcoord.h"
 
 enum { CLIENTS = 6, STEPS = 8000, SEEDS = 60, CALM_MS = 25000, WAITING_MAX = CLIENTS * STEPS };
 
@@ -30,12 +29,9 @@ struct request {
 };
 
 static struct coord *co;
-static int64_t clock_ms;
-static uint64_t chance;
 static struct client clients[CLIENTS];
 static struct request *requests;
 static size_t request_count;
-static int ids;
 static int32_t highest, on_disk, assigned; // generations: answered, stored, with assignments told
 static uint64_t made_of[STEPS];            // of each generation: its members, as its leader was told
 static struct {
@@ -43,26 +39,6 @@ static struct {
     int64_t at_ms;
 } stores[STEPS];
 static size_t store_count;
-
-static uint64_t roll(uint64_t n)
-{
-    chance ^= chance << 13;
-    chance ^= chance >> 7;
-    chance ^= chance << 17;
-    return chance % n;
-}
-
-static int64_t now_ms(void *arg)
-{
-    (void)arg;
-    return clock_ms;
-}
-
-static void random_id(void *arg, char out[COORD_MEMBER_ID])
-{
-    (void)arg;
-    (void)snprintf(out, COORD_MEMBER_ID, "%d", ++ids);
-}
 
 static void store(void *arg, struct str group, const struct group_meta *m, uint64_t version)
 {

@@ -4,8 +4,7 @@
 #include "kafka/group.h"
 
 #include "base/mem.h"
-#include "base/test.h"
-#include "kafka/kafka_int.h"
+#include "kafka/testcoord.h"
 
 struct call {
     int answers;
@@ -17,8 +16,6 @@ struct call {
 };
 
 static struct coord *c;
-static int64_t clock_ms;
-static int ids;
 static char stored_group[64];
 static int32_t stored_generation;
 static size_t stored_members;
@@ -29,18 +26,6 @@ static int32_t before;
 static void keep(char *to, size_t max, struct str s)
 {
     (void)snprintf(to, max, "%.*s", STR_ARG(s));
-}
-
-static int64_t now_ms(void *arg)
-{
-    (void)arg;
-    return clock_ms;
-}
-
-static void random_id(void *arg, char out[COORD_MEMBER_ID])
-{
-    (void)arg;
-    (void)snprintf(out, COORD_MEMBER_ID, "%d", ++ids);
 }
 
 static void joined(void *waiter, const struct k_join_group_res *res)

@@ -214,6 +214,15 @@ static inline int dial_as(const char *user, const char *password)
     return fd;
 }
 
+/* The same after a restart of the broker. */
+static inline int redial(int fd)
+{
+    close(fd);
+    stop();
+    start();
+    return dial();
+}
+
 /* ---- shorthands ---- */
 
 static inline struct str batch_of(struct batch_writer *w, int records, int64_t time_ms, struct str key)

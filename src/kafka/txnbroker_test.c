@@ -17,14 +17,6 @@ static void open_broker(void)
     ensure(fd, "t");
 }
 
-static void again(void)
-{
-    close(fd);
-    stop();
-    start();
-    fd = dial();
-}
-
 static void close_broker(void)
 {
     close(fd);
@@ -203,10 +195,10 @@ TEST(an_open_transaction_lives_through_a_restart)
     open_broker();
     m = init(4, "tx", 50000, K_NONE);
     OK(add(3, &m, "t", 0) == K_NONE && put(&m, "tx") == K_NONE);
-    again();
+    fd = redial(fd);
     OK(list_end(1) == 0 && list_end(0) == 2);
     OK(put(&m, "tx") == K_NONE && finish(3, &m, true) == K_NONE);
-    again();
+    fd = redial(fd);
     OK(list_end(1) == 5 && finish(3, &m, true) == K_NONE); // asked for again
     OK(fetch_committed(12, 0).aborted_n == 0);
     m.epoch++;
@@ -291,14 +283,14 @@ TEST(positions_count_when_the_transaction_does)
         call(fd, &ADD_OFFSETS_TO_TXN, v, &more, &res);
         OK(res.error == K_NONE && commit_txn(v, &m, 10 * v + 5, -1) == K_NONE);
         OK(position(false).offset == before && position(true).error == K_UNSTABLE_OFFSET_COMMIT);
-        again();
+        fd = redial(fd);
         OK(position(false).offset == before && position(true).error == K_UNSTABLE_OFFSET_COMMIT);
         OK(finish(v, &m, false) == K_NONE && position(true).error == K_NONE &&
            position(true).offset == before);
         call(fd, &ADD_OFFSETS_TO_TXN, v, &more, &res);
         OK(commit_txn(v, &m, 10 * v + 10, -1) == K_NONE && finish(v, &m, true) == K_NONE);
         OK(position(true).offset == 10 * v + 10 && str_is(position(true).metadata, "m"));
-        again();
+        fd = redial(fd);
         OK(position(true).offset == 10 * v + 10);
     }
     OK(commit_txn(3, &m, 1, -1) == K_INVALID_TXN_STATE);
@@ -307,7 +299,7 @@ TEST(positions_count_when_the_transaction_does)
     OK(commit_txn(3, &m, 77, -1) == K_NONE);
     commit_plain(78); // later than the transaction's
     OK(finish(3, &m, true) == K_NONE && position(true).offset == 78);
-    again();
+    fd = redial(fd);
     OK(position(true).offset == 78);
     more.group = STR("");
     call(fd, &ADD_OFFSETS_TO_TXN, 3, &more, &res);

@@ -83,6 +83,8 @@ struct str http_header(const struct http_req *q,
                        const char *name); // first of that name, any case; STR_NULL when absent
 /* Content-Type without its parameters; STR_NULL when there is none. */
 struct str http_content_type(const struct http_req *q);
+/* The one of types[n] that it is, in any case; NULL: none of them. */
+const char *http_type_in(struct str type, const char *const *types, size_t n);
 /* A query parameter, percent-decoded (+ is a blank), in q->arena; STR_NULL when absent, empty when it has no value. */
 struct str http_param(struct http_req *q, const char *name);
 int64_t http_param_i64(struct http_req *q, const char *name,

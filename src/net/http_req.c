@@ -18,6 +18,14 @@ struct str http_content_type(const struct http_req *q)
     return str_trim(type);
 }
 
+const char *http_type_in(struct str type, const char *const *types, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq_nocase(type, str_of(types[i])))
+            return types[i];
+    return NULL;
+}
+
 static int hex(char c)
 {
     if (c >= '0' && c <= '9')

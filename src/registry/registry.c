@@ -27,11 +27,12 @@ static const char *answer_type(const struct call *c)
 
     while (str_cut(&accept, ',', &one)) {
         struct str type;
+        const char *ours;
 
         (void)str_cut(&one, ';', &type);
-        for (size_t i = 0; i < ARRAY_LEN(types); i++)
-            if (str_eq_nocase(str_trim(type), str_of(types[i])))
-                return types[i];
+        ours = http_type_in(str_trim(type), types, ARRAY_LEN(types));
+        if (ours)
+            return ours;
     }
     return v1;
 }
@@ -105,12 +106,8 @@ static bool good_type(const struct call *c)
 {
     struct str type = http_content_type(c->q);
 
-    if (!type.p)
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(types); i++)
-        if (str_eq_nocase(type, str_of(types[i])))
-            return true;
-    return str_eq_nocase(type, STR("application/octet-stream"));
+    return !type.p || http_type_in(type, types, ARRAY_LEN(types)) ||
+           str_eq_nocase(type, STR("application/octet-stream"));
 }
 
 json_t *call_body(struct call *c)
