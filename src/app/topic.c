@@ -4,7 +4,9 @@
 #include "base/utc.h"
 #include "os/os.h"
 
+#include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const struct action {
     const char *word, *args, *sentence;
@@ -312,6 +314,30 @@ const struct rd_kafka_metadata_topic *topic_find(struct topic_run *t, const char
                   buf_ok(&known) ? buf_z(&known) : " (tarn topic list tells those there are)");
     buf_fini(&known);
     return NULL;
+}
+
+void topic_progress(struct topic_progress *p, const char *fmt, ...)
+{
+    int64_t now_ms = os_real()->now_ns(os_real()) / 1000000;
+    va_list ap;
+
+    if (p->due_ms == 0)
+        p->due_ms = isatty(STDERR_FILENO) ? now_ms + 1000 : INT64_MAX;
+    if (now_ms < p->due_ms)
+        return;
+    p->due_ms = now_ms + 200;
+    p->shown = true;
+    (void)fputc('\r', stderr);
+    va_start(ap, fmt);
+    (void)vfprintf(stderr, fmt, ap);
+    va_end(ap);
+}
+
+void topic_progress_clear(struct topic_progress *p)
+{
+    if (p->shown)
+        (void)fprintf(stderr, "\r\033[K");
+    p->shown = false;
 }
 
 bool topic_refused(rd_kafka_resp_err_t code, const char *text, const char *what, struct err *e)

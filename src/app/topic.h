@@ -58,6 +58,13 @@ bool topic_connect(struct topic_run *t, rd_kafka_type_t type, const char *const 
                    struct err *e) MUST_CHECK;
 /* The topic, or ERR_NOT_FOUND with those there are. */
 const struct rd_kafka_metadata_topic *topic_find(struct topic_run *t, const char *name, struct err *e);
+/* How far long work is, for who waits at a terminal: a line of stderr after a second, anew every 200 ms. Zeroed: not begun. */
+struct topic_progress {
+    int64_t due_ms;
+    bool shown;
+};
+void topic_progress(struct topic_progress *p, const char *fmt, ...) PRINTF(2, 3);
+void topic_progress_clear(struct topic_progress *p); // before something else is printed
 /* What Kafka answered, as an error: false. */
 bool topic_refused(rd_kafka_resp_err_t code, const char *text, const char *what, struct err *e);
 /* The answer to an admin request of this process, to be destroyed; NULL with e. */

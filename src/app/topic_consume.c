@@ -12,6 +12,7 @@
 #include "os/os.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 struct row { // of a tail, kept until all of it is there
     int64_t time_ms, offset;
@@ -32,6 +33,8 @@ struct consume {
     struct row *rows;
     size_t row_count, row_cap;
     struct buf line;
+    struct topic_progress progress;
+    int64_t looked_at; // records
 };
 
 /* ---- where ---- */
@@ -69,6 +72,23 @@ static bool place(struct consume *c, int i, bool by_time, int64_t offset, struct
     return true;
 }
 
+/* An offset that no partition has reached is a slip, unless what comes is waited for. */
+static bool is_reached(struct consume *c, int64_t offset, struct err *e)
+{
+    struct buf ends = buf_make(1000);
+    bool reached = c->follow || c->list->cnt == 0;
+
+    for (int i = 0; i < c->list->cnt; i++) {
+        reached = reached || offset <= c->end[i];
+        buf_fmt(&ends, "%s%d at %lld", i > 0 ? ", " : "", c->list->elems[i].partition, (long long)c->end[i]);
+    }
+    if (!reached)
+        (void)err_set(e, ERR_NOT_FOUND, "there is no offset %lld yet in %s: its partitions end: %s",
+                      (long long)offset, c->topic->topic, buf_ok(&ends) ? buf_z(&ends) : "before");
+    buf_fini(&ends);
+    return reached;
+}
+
 static bool place_all(struct consume *c, struct err *e)
 {
     int64_t now_ms = os_real()->wall_us(os_real()) / 1000, offset = -1, ms = 0;
@@ -92,7 +112,7 @@ static bool place_all(struct consume *c, struct err *e)
     for (int i = 0; i < c->list->cnt; i++)
         if (!place(c, i, by_time, offset, e))
             return false;
-    return true;
+    return by_time || offset < 0 || is_reached(c, offset, e);
 }
 
 /* ---- one record ---- */
@@ -187,6 +207,7 @@ static bool is_wanted(struct consume *c, const rd_kafka_message_t *m)
 
 static void print_line(struct consume *c, struct str line)
 {
+    topic_progress_clear(&c->progress);
     (void)fwrite(line.p, 1, line.n, stdout);
     (void)fputc('\n', stdout);
     c->printed++;
@@ -227,6 +248,7 @@ static bool take(struct consume *c, const rd_kafka_message_t *m, struct err *e)
     int64_t time_ms = rd_kafka_message_timestamp(m, NULL);
     bool wanted = is_wanted(c, m);
 
+    c->looked_at++;
     if (wanted)
         put_line(c, m, time_ms);
     if (wanted && !buf_ok(&c->line))
@@ -246,6 +268,14 @@ static bool take(struct consume *c, const rd_kafka_message_t *m, struct err *e)
 }
 
 /* ---- all ---- */
+
+/* While a terminal shows the records themselves there is nothing else to show. */
+static void show_progress(struct consume *c)
+{
+    if (c->key || c->grep || c->tail >= 0 || !isatty(STDOUT_FILENO))
+        topic_progress(&c->progress, "%lld records looked at, %lld shown", (long long)c->looked_at,
+                       (long long)c->printed);
+}
 
 static void done_with(struct consume *c, const rd_kafka_message_t *m)
 {
@@ -273,6 +303,7 @@ static bool take_all(struct consume *c, struct err *e)
     while (ok && !is_enough(c)) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(c->t->client, 100);
 
+        show_progress(c);
         if (!m) {
             (void)fflush(stdout);
             continue;
@@ -289,6 +320,7 @@ static bool take_all(struct consume *c, struct err *e)
         if (c->tail >= 0 && c->left == 0)
             print_tail(c);
     }
+    topic_progress_clear(&c->progress);
     return ok;
 }
 

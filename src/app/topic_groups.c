@@ -161,6 +161,11 @@ static void show_group(const json_t *g)
     }
 }
 
+static bool no_group(const char *name, struct err *e)
+{
+    return err_set(e, ERR_NOT_FOUND, "there is no group %s: tarn topic groups tells those there are", name);
+}
+
 static bool one_group(struct topic_run *t, const char *name, struct err *e)
 {
     json_t *g = topic_group(t, name, e);
@@ -174,8 +179,7 @@ static bool one_group(struct topic_run *t, const char *name, struct err *e)
     if (strcmp(topic_json_text(g, "state"), "Dead") == 0 &&
         json_array_size(json_object_get(g, "positions")) == 0) {
         json_decref(g);
-        return err_set(e, ERR_NOT_FOUND, "there is no group %s: tarn topic groups tells those there are",
-                       name);
+        return no_group(name, e);
     }
     if (t->as_json) {
         topic_print(g);
@@ -259,7 +263,11 @@ static bool delete_group(struct topic_run *t, const char *name, struct err *e)
     const rd_kafka_group_result_t **told =
         rd_kafka_DeleteGroups_result_groups(rd_kafka_event_DeleteGroups_result(answer), &n);
     why = n == 1 ? rd_kafka_group_result_error(told[0]) : NULL;
-    ok = !why || topic_refused(rd_kafka_error_code(why), rd_kafka_error_string(why), name, e);
+    ok = !why;
+    if (why && rd_kafka_error_code(why) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
+        (void)no_group(name, e);
+    else if (why)
+        (void)topic_refused(rd_kafka_error_code(why), rd_kafka_error_string(why), name, e);
     rd_kafka_event_destroy(answer);
     if (ok && t->as_json)
         topic_print(json_pack("{s:s,s:s}", "group", name, "done", "deleted"));

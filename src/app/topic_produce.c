@@ -6,7 +6,6 @@
 #include "os/os.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 enum { FLUSH_MS = 60000, HEADERS_MAX = 32 };
 
@@ -19,8 +18,7 @@ struct produce {
     size_t header_count;
     struct topic_encoder *encoder; // NULL: values as they are
     int64_t line, sent, acked;
-    int64_t progress_ms; // when progress is due; 0: not known yet
-    bool shown;
+    struct topic_progress progress;
     struct err failed; // the first record that was refused
 };
 
@@ -179,20 +177,10 @@ static bool next_line(struct buf *line)
     return c != EOF || line->n > 0;
 }
 
-/* For who waits at a terminal; at the end (done) its line is taken away. */
-static void show_progress(struct produce *p, bool done)
+static void show_progress(struct produce *p)
 {
-    int64_t now_ms = os_real()->now_ns(os_real()) / 1000000;
-
-    if (p->progress_ms == 0)
-        p->progress_ms = isatty(STDERR_FILENO) ? now_ms + 1000 : INT64_MAX;
-    if (done && p->shown)
-        (void)fprintf(stderr, "\r\033[K");
-    if (done || now_ms < p->progress_ms)
-        return;
-    p->progress_ms = now_ms + 200;
-    p->shown = true;
-    (void)fprintf(stderr, "\r%lld records acknowledged of %lld", (long long)p->acked, (long long)p->sent);
+    topic_progress(&p->progress, "%lld records acknowledged of %lld", (long long)p->acked,
+                   (long long)p->sent);
 }
 
 static bool send_all(struct produce *p, struct err *e)
@@ -202,7 +190,7 @@ static bool send_all(struct produce *p, struct err *e)
 
     while (ok && p->failed.kind == ERR_NONE && next_line(&line)) {
         if (++p->line % 1000 == 0)
-            show_progress(p, false);
+            show_progress(p);
         if (!buf_ok(&line))
             ok = err_set(e, ERR_LIMIT, "it is over %zu bytes", line.max);
         else
@@ -274,7 +262,7 @@ bool topic_produce(struct topic_run *t, struct err *e)
         ((subject || schema > 0) && !topic_encoder_new(t, schema, subject, &p.encoder, e)))
         return false;
     ok = send_all(&p, e);
-    show_progress(&p, true);
+    topic_progress_clear(&p.progress);
     if (rd_kafka_flush(t->client, FLUSH_MS) != RD_KAFKA_RESP_ERR_NO_ERROR && ok && p.failed.kind == ERR_NONE)
         ok = err_set(e, ERR_TIMEOUT, "%lld records were not acknowledged in time",
                      (long long)(p.sent - p.acked));

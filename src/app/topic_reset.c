@@ -51,6 +51,9 @@ static bool read_goals(struct topic_run *t, struct reset *r, struct err *e)
             return false;
         if (text && !str_i64(str_of(*text == '+' ? text + 1 : text), &r->n))
             return err_set(e, ERR_BAD_INPUT, "%s wants a whole number, not %s", numbers[i].option, text);
+        if (text && numbers[i].goal == TO_OFFSET && r->n < 0)
+            return err_set(e, ERR_BAD_INPUT, "%s wants an offset, 0 or more, not %s", numbers[i].option,
+                           text);
     }
     for (size_t i = 0; i < ARRAY_LEN(moments); i++) {
         const char *text = NULL;

@@ -1,8 +1,12 @@
 """tarn topic: topics, records, groups and their positions from the command line."""
+import contextlib
 import json
+import os
+import pty
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -79,6 +83,8 @@ def test_which_records_are_shown(broker):
     assert len(values("--max", 3)) == 3
     assert sorted(values("--grep", "-49")) == ["0-49", "1-49"]
     assert len(values("--from", "PT1H")) == 100 and values("--from", "2099-01-01T00:00:00Z") == []
+    assert values("--partition", 1, "--from", 50) == []
+    assert "no offset 51 yet in t: its partitions end: 0 at 50, 1 at 50" in refused(broker, "consume", "t", "--from", 51)
     assert "--from is earliest" in refused(broker, "consume", "t", "--from", "yesterday", status=2)
     assert "has the partitions 0 to 1" in refused(broker, "consume", "t", "--partition", "7")
 
@@ -150,6 +156,7 @@ def test_groups_and_their_lag(broker):
     c.close()
     topic(broker, "groups", "g", "--delete")
     assert "there is no group g" in refused(broker, "groups", "g")
+    assert "there is no group g" in refused(broker, "groups", "g", "--delete")
 
 
 @pytest.mark.parametrize("goal, wanted", [
@@ -187,6 +194,7 @@ def test_wrong_words(broker):
     assert "wants one value" in refused(broker, "consume", "t", "--max", status=2)
     assert "one goal" in refused(broker, "reset-offsets", "g", "--topic", "t", "--to-earliest", "--to-latest", status=2)
     assert "wants a goal" in refused(broker, "reset-offsets", "g", "--topic", "t", status=2)
+    assert "--to-offset wants an offset" in refused(broker, "reset-offsets", "g", "--topic", "t", "--to-offset", "-1", status=2)
     assert "--all-topics" in refused(broker, "reset-offsets", "g", "--to-latest", status=2)
     assert "cannot dance" in refused(broker, "dance", status=2)
     assert "is one word too many" in refused(broker, "list", "x", status=2)
@@ -211,3 +219,42 @@ def test_delivery_is_waited_for(broker):
     sent = answer(broker, "produce", "t", text="".join(f"{n}\n" for n in range(100000)))
     assert sent["produced"] == 100000 and time.monotonic() - began < 60
     wait_for(lambda: answer(broker, "describe", "t")["offsets"] == 100000, "all records")
+
+
+@contextlib.contextmanager
+def at_a_terminal(broker, *args):
+    """tarn topic with a terminal for its errors; gives the process and what the terminal has shown so far."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([TARN, "topic", *args], cwd=broker.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=theirs, text=True)
+    os.close(theirs)
+    shown = bytearray()
+
+    def keep():
+        with contextlib.suppress(OSError):  # the end of the other side
+            while data := os.read(ours, 1000):
+                shown.extend(data)
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    try:
+        yield process, shown
+    finally:
+        process.kill()
+        process.communicate()
+        thread.join()
+        os.close(ours)
+
+
+def test_who_waits_sees_how_far_it_is(broker):
+    create(broker, "t")
+    with at_a_terminal(broker, "produce", "t") as (process, shown):
+        def more():
+            process.stdin.write("x\n" * 1000)
+            process.stdin.flush()
+            return b"records acknowledged of" in shown
+        wait_for(more, "progress")
+        assert process.communicate()[0].endswith(" records\n") and shown.endswith(b"\r\033[K")
+    with at_a_terminal(broker, "consume", "t", "--grep", "needle", "--follow", "--values", "--max", "1") as (process, shown):
+        wait_for(lambda: b"records looked at, 0 shown" in shown, "progress")
+        send(broker, "t", [b"a needle"])
+        assert process.communicate()[0] == "a needle\n" and shown.endswith(b"\r\033[K")
