@@ -200,6 +200,7 @@ static bool start_kafka(struct app *app, struct err *e)
         .offsets = app->offsets,
         .plain = plain_listen(app),
         .tls = tls_listen(app),
+        .reauth_ms = app->project.s.kafka_reauth_ms,
         .auto_create = strcmp(app->project.s.kafka_auto_create, "true") == 0,
         .partitions = (int32_t)app->project.s.kafka_partitions,
         .replication_max = (int16_t)app->project.s.kafka_replication_max,

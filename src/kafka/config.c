@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "kafka/group.h"
 
+#include <assert.h>
+
 /* ---- where a value comes from ---- */
 
 static void settle(struct config_entry *c, int8_t own_source)
@@ -129,11 +131,12 @@ static struct str number(struct arena *a, int64_t n)
     return str_of(arena_fmt(a, "%lld", (long long)n));
 }
 
-enum { OWN = 24 };
+enum { OWN = 25 };
 
 /* What is the broker's alone. */
 static void own_settings(struct kafka *k, struct arena *a, struct config_entry out[OWN])
 {
+    const struct config_entry *end = out + OWN;
     struct str listeners = str_of(arena_fmt(a, "PLAINTEXT://%s", k->advertised));
     struct str partitions = number(a, k->partitions);
     struct str delay = number(a, k->initial_rebalance_ms);
@@ -147,48 +150,51 @@ static void own_settings(struct kafka *k, struct arena *a, struct config_entry o
     struct str most = number(a, COORD_SESSION_MOST_MS);
     struct str dir = str_of(log_dir(k->log));
 
-    out[0] = TELL(LIST, "advertised.listeners", listeners, STR_NULL, "What clients are told to connect to.");
-    out[1] = TELL(BOOL, "auto.create.topics.enable", k->auto_create ? STR("true") : STR("false"), STR("true"),
+    *out++ = TELL(LIST, "advertised.listeners", listeners, STR_NULL, "What clients are told to connect to.");
+    *out++ = TELL(BOOL, "auto.create.topics.enable", k->auto_create ? STR("true") : STR("false"), STR("true"),
                   "Asking for a topic's metadata makes it.");
-    out[2] = TELL(INT, "broker.id", STR("1"), STR_NULL, "This broker's number.");
-    out[3] = TELL(INT, "default.replication.factor", STR("1"), STR("1"), "There is one broker.");
-    out[4] = TELL(BOOL, "delete.topic.enable", STR("true"), STR("true"), "Topics can be deleted.");
-    out[5] = TELL(INT, "group.initial.rebalance.delay.ms", delay, STR("3000"),
+    *out++ = TELL(INT, "broker.id", STR("1"), STR_NULL, "This broker's number.");
+    *out++ = TELL(INT, "default.replication.factor", STR("1"), STR("1"), "There is one broker.");
+    *out++ = TELL(LONG, "connections.max.reauth.ms", number(a, k->reauth_ms), STR("0"),
+                  "How long a login holds before the client must log in anew; 0: without end.");
+    *out++ = TELL(BOOL, "delete.topic.enable", STR("true"), STR("true"), "Topics can be deleted.");
+    *out++ = TELL(INT, "group.initial.rebalance.delay.ms", delay, STR("3000"),
                   "How long an empty group waits for more members.");
-    out[6] = TELL(INT, "group.max.session.timeout.ms", most, STR("1800000"),
+    *out++ = TELL(INT, "group.max.session.timeout.ms", most, STR("1800000"),
                   "The longest session of a group's member.");
-    out[7] = TELL(INT, "group.max.size", members, STR("2147483647"), "Most members of a group.");
-    out[8] = TELL(INT, "group.min.session.timeout.ms", least, STR("6000"),
+    *out++ = TELL(INT, "group.max.size", members, STR("2147483647"), "Most members of a group.");
+    *out++ = TELL(INT, "group.min.session.timeout.ms", least, STR("6000"),
                   "The shortest session of a group's member.");
-    out[9] = TELL(LIST, "log.dirs", dir, STR_NULL, "Where topics are kept.");
-    out[10] = TELL(INT, "node.id", STR("1"), STR_NULL, "This broker's number.");
-    out[11] = TELL(INT, "num.partitions", partitions, STR("1"),
-                   "Partitions of a topic that is made without a number.");
-    out[12] = TELL(INT, "offset.metadata.max.bytes", str_of(arena_fmt(a, "%d", OFFSETS_METADATA_MAX)),
-                   STR("4096"), "Most characters of a position's metadata.");
-    out[13] = TELL(INT, "group.consumer.session.timeout.ms", session, STR("45000"),
-                   "How long a member of a group whose assignment the broker makes may be silent.");
-    out[14] = TELL(INT, "group.consumer.heartbeat.interval.ms", heartbeat, STR("5000"),
-                   "How often such a member is to be heard of.");
-    out[15] =
+    *out++ = TELL(LIST, "log.dirs", dir, STR_NULL, "Where topics are kept.");
+    *out++ = TELL(INT, "node.id", STR("1"), STR_NULL, "This broker's number.");
+    *out++ = TELL(INT, "num.partitions", partitions, STR("1"),
+                  "Partitions of a topic that is made without a number.");
+    *out++ = TELL(INT, "offset.metadata.max.bytes", str_of(arena_fmt(a, "%d", OFFSETS_METADATA_MAX)),
+                  STR("4096"), "Most characters of a position's metadata.");
+    *out++ = TELL(INT, "group.consumer.session.timeout.ms", session, STR("45000"),
+                  "How long a member of a group whose assignment the broker makes may be silent.");
+    *out++ = TELL(INT, "group.consumer.heartbeat.interval.ms", heartbeat, STR("5000"),
+                  "How often such a member is to be heard of.");
+    *out++ =
         TELL(INT, "group.consumer.max.size", members, STR("2147483647"), "Most members of such a group.");
-    out[16] = TELL(LIST, "group.consumer.assignors", STR("uniform,range"), STR("uniform,range"),
-                   "Who of such a group reads what is decided by one of these; the first one, unless members "
-                   "want another.");
-    out[18] = TELL(INT, "group.consumer.min.session.timeout.ms", number(a, session_least(k)), STR("45000"),
-                   "The least that such a group may have as consumer.session.timeout.ms.");
-    out[19] = TELL(INT, "group.consumer.max.session.timeout.ms", number(a, session_most(k)), STR("60000"),
-                   "The most.");
-    out[20] = TELL(INT, "group.consumer.min.heartbeat.interval.ms", number(a, heartbeat_least(k)),
-                   STR("5000"), "The least that such a group may have as consumer.heartbeat.interval.ms.");
-    out[21] = TELL(INT, "group.consumer.max.heartbeat.interval.ms", number(a, heartbeat_most(k)),
-                   STR("15000"), "The most.");
-    out[17] = TELL(INT, "offsets.retention.minutes", retention, STR("10080"),
-                   "How long the positions of a group without members are kept.");
-    out[22] = TELL(INT, "transaction.max.timeout.ms", longest, STR("900000"),
-                   "The longest time that a producer may ask for its transactions.");
-    out[23] = TELL(INT, "transactional.id.expiration.ms", kept, STR("604800000"),
-                   "How long a transactional id that nobody uses is kept.");
+    *out++ = TELL(LIST, "group.consumer.assignors", STR("uniform,range"), STR("uniform,range"),
+                  "Who of such a group reads what is decided by one of these; the first one, unless members "
+                  "want another.");
+    *out++ = TELL(INT, "group.consumer.min.session.timeout.ms", number(a, session_least(k)), STR("45000"),
+                  "The least that such a group may have as consumer.session.timeout.ms.");
+    *out++ = TELL(INT, "group.consumer.max.session.timeout.ms", number(a, session_most(k)), STR("60000"),
+                  "The most.");
+    *out++ = TELL(INT, "group.consumer.min.heartbeat.interval.ms", number(a, heartbeat_least(k)), STR("5000"),
+                  "The least that such a group may have as consumer.heartbeat.interval.ms.");
+    *out++ = TELL(INT, "group.consumer.max.heartbeat.interval.ms", number(a, heartbeat_most(k)), STR("15000"),
+                  "The most.");
+    *out++ = TELL(INT, "offsets.retention.minutes", retention, STR("10080"),
+                  "How long the positions of a group without members are kept.");
+    *out++ = TELL(INT, "transaction.max.timeout.ms", longest, STR("900000"),
+                  "The longest time that a producer may ask for its transactions.");
+    *out++ = TELL(INT, "transactional.id.expiration.ms", kept, STR("604800000"),
+                  "How long a transactional id that nobody uses is kept.");
+    assert(out == end);
 }
 
 /* What Kafka can alter while it runs, and what changes nothing here. */

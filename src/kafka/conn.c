@@ -35,6 +35,12 @@ static void no_login(void *arg)
     conn_abort(kc->c);
 }
 
+static void await_login(struct kafka_conn *kc)
+{
+    kc->login_timer = timer_new(conn_loop(kc->c), no_login, kc);
+    timer_start(kc->login_timer, LOGIN_MS);
+}
+
 static void *on_open(struct conn *c, void *arg)
 {
     struct kafka_conn *kc = MEM_NEW(struct kafka_conn);
@@ -44,10 +50,8 @@ static void *on_open(struct conn *c, void *arg)
     kc->c = c;
     kc->tail = &kc->first;
     conn_idle(c, IDLE_MS);
-    if (kc->k->users) {
-        kc->login_timer = timer_new(conn_loop(c), no_login, kc);
-        timer_start(kc->login_timer, LOGIN_MS);
-    }
+    if (kc->k->users)
+        await_login(kc);
     return kc;
 }
 
@@ -60,7 +64,7 @@ static bool logged_in(const struct kafka_conn *kc)
 
 static void log_in(struct kafka_conn *kc, const char *user)
 {
-    kafka_login_done(&kc->login, user);
+    kafka_login_done(kc->k, &kc->login, user);
     timer_free(kc->login_timer);
     kc->login_timer = NULL;
 }
@@ -165,6 +169,11 @@ static struct kafka_req *begin(struct kafka_conn *kc, struct str frame, struct e
         (void)err_set(e, ERR_DENIED, "API %d was asked for before a login", key);
         return NULL;
     }
+    if (kafka_login_is_over(kc->k, &kc->login, key)) {
+        obs_add(OBS_kafka_logins_over_total, 1);
+        (void)err_set(e, ERR_DENIED, "API %d was asked for after the time of the login", key);
+        return NULL;
+    }
     q = kafka_req_new(kc->k, frame, conn_take(kc->c, str_from(frame.p - 4, frame.n + 4)), peer, e);
     if (q && kc->login.state == LOGIN_DONE)
         q->user = arena_str(&q->arena, str_of(kc->login.user)).p;
@@ -221,6 +230,8 @@ static size_t on_input(void *state, struct str bytes)
     obs_add(OBS_kafka_requests_total, 1);
     obs_trace("kafka", "request: api, version", be_get16(bytes.p + 4), be_get16(bytes.p + 6));
     kafka_req_run(q, on_done, kc);
+    if (kc->k->users && !logged_in(kc) && !kc->login_timer) // it has begun to log in anew
+        await_login(kc);
     return 4 + (size_t)n;
 }
 

@@ -32,6 +32,7 @@ static struct kafka *kafka_new(const struct kafka_options *o)
     k->users = o->users;
     for (int i = 0; i < AUTH_MECHANISMS; i++)
         k->spoken[i] = o->mechanisms[i] || none;
+    k->reauth_ms = o->reauth_ms;
     k->cluster_id = mem_str(log_cluster_id(o->log));
     k->auto_create = o->auto_create;
     k->partitions = o->partitions > 0 ? o->partitions : 1;

@@ -58,6 +58,7 @@ struct kafka_options {
     const char *const *super_users;
     size_t super_count;
     bool mechanisms[3];      // by enum auth_mechanism, those to log in with; none set: all
+    int64_t reauth_ms;       // how long a login holds; 0: without end (Kafka: connections.max.reauth.ms)
     bool auto_create;        // asking for a topic's metadata makes it (Kafka: auto.create.topics.enable)
     int16_t replication_max; // that a new topic may ask for, there being one copy; 0: 1
     int32_t partitions;      // of a topic made without a number; 0: 1 (Kafka: num.partitions)

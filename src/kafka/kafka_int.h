@@ -120,6 +120,7 @@ struct kafka {
     struct auth *nobody;          // what ACLs without users take for users
     struct acls *acls;            // what they may do
     bool spoken[AUTH_MECHANISMS]; // mechanisms to log in with
+    int64_t reauth_ms;            // a login's time; 0: without end
     struct kafka_door doors[KAFKA_DOORS];
     char *advertised; // host:port
     char *cluster_id;
@@ -171,7 +172,9 @@ struct kafka_login {
     enum auth_mechanism mechanism;
     bool in_scram;
     struct scram scram;
-    char user[AUTH_NAME_MAX + 1]; // once LOGIN_DONE
+    char user[AUTH_NAME_MAX + 1]; // once LOGIN_DONE, and who must log in again
+    int64_t ends_ms;              // of the session, by the monotonic clock; INT64_MAX: never
+    int64_t again_ms;             // when it last began to log in anew; 0: not yet
 };
 
 struct kafka_req {
@@ -261,7 +264,9 @@ int16_t kafka_check_epoch(int32_t epoch);
 
 /* Whether a client that has not logged in may ask this. */
 bool kafka_login_may(int16_t key);
-void kafka_login_done(struct kafka_login *l, const char *user);
+void kafka_login_done(struct kafka *k, struct kafka_login *l, const char *user);
+/* Whether it has logged in too long ago to ask anything but to log in anew (KIP-368). */
+bool kafka_login_is_over(struct kafka *k, const struct kafka_login *l, int16_t key);
 void kafka_login_fini(struct kafka_login *l);
 
 /* ---- turns.c ---- */

@@ -2,15 +2,21 @@
  * Logging in (KIP-43, KIP-152): SaslHandshake names a mechanism, SaslAuthenticate carries its tokens until the client is
  * proven. After a handshake of version 0 the tokens come bare, a length and bytes, and a failure is told by closing.
  *
- * Sessions do not expire, so nobody has to log in again (KIP-368). A client that fails is answered a little later, so guessing is slow.
+ * With a limit to a login's time (kafka.reauth_ms) the answer tells it, and a client logs in anew on its open connection in time: as
+ * the same user, with the same mechanism (KIP-368). One that asks anything else after the time is cut, when it asks. A client that fails
+ * is answered a little later, so guessing is slow.
  */
 #include "base/mem.h"
 #include "kafka/kafka_int.h"
 #include "obs/obs.h"
+#include "os/os.h"
 
 #include <stdio.h>
 
-enum { FAILURE_MS = 100 }; // Kafka: connection.failed.authentication.delay.ms
+enum {
+    FAILURE_MS = 100, // Kafka: connection.failed.authentication.delay.ms
+    AGAIN_MS = 1000,  // least between two logins on one connection (SaslServerAuthenticator)
+};
 enum { SASL_HANDSHAKE_KEY = 17, API_VERSIONS_KEY = 18, SASL_AUTHENTICATE_KEY = 36 };
 
 bool kafka_login_may(int16_t key)
@@ -25,11 +31,23 @@ static void forget_scram(struct kafka_login *l)
     l->in_scram = false;
 }
 
-void kafka_login_done(struct kafka_login *l, const char *user)
+static int64_t now_ms(struct kafka *k)
+{
+    return k->os->now_ns(k->os) / 1000000;
+}
+
+void kafka_login_done(struct kafka *k, struct kafka_login *l, const char *user)
 {
     forget_scram(l);
     (void)snprintf(l->user, sizeof l->user, "%s", user);
+    l->ends_ms = k->reauth_ms > 0 ? now_ms(k) + k->reauth_ms : INT64_MAX;
     l->state = LOGIN_DONE;
+}
+
+bool kafka_login_is_over(struct kafka *k, const struct kafka_login *l, int16_t key)
+{
+    return l->state == LOGIN_DONE && l->ends_ms != INT64_MAX && key != SASL_HANDSHAKE_KEY &&
+           now_ms(k) > l->ends_ms;
 }
 
 void kafka_login_fini(struct kafka_login *l)
@@ -39,10 +57,21 @@ void kafka_login_fini(struct kafka_login *l)
 
 /* ---- SaslHandshake ---- */
 
+/* Whether it may log in anew: not when nothing asks for that, nor all the time. */
+static bool may_again(const struct kafka_req *q)
+{
+    const struct kafka_login *l = q->login;
+
+    return q->k->reauth_ms > 0 && l->state == LOGIN_DONE && q->version > 0 &&
+           (l->again_ms == 0 || now_ms(q->k) - l->again_ms >= AGAIN_MS);
+}
+
 static void begin(struct kafka_req *q, enum auth_mechanism m)
 {
     struct kafka_login *l = q->login;
 
+    if (l->state == LOGIN_DONE)
+        l->again_ms = now_ms(q->k);
     l->mechanism = m;
     l->state = q->version == 0 ? LOGIN_WANTS_RAW : LOGIN_WANTS_TOKEN;
     l->in_scram = m != AUTH_PLAIN;
@@ -60,9 +89,10 @@ void kafka_sasl_handshake(struct kafka_req *q, const void *in)
     for (int i = 0; i < AUTH_MECHANISMS && q->k->users; i++)
         if (q->k->spoken[i])
             spoken[res.mechanisms_n++] = str_of(auth_mechanism_name((enum auth_mechanism)i));
-    if (!q->login || q->login->state != LOGIN_WANTS_HANDSHAKE)
+    if (!q->login || (q->login->state != LOGIN_WANTS_HANDSHAKE && !may_again(q)))
         res.error = K_ILLEGAL_SASL_STATE; // logged in already, or nobody has to
-    else if (!auth_mechanism_of(req->mechanism, &m) || !q->k->spoken[m])
+    else if (!auth_mechanism_of(req->mechanism, &m) || !q->k->spoken[m] ||
+             (q->login->state == LOGIN_DONE && m != q->login->mechanism))
         res.error = K_UNSUPPORTED_SASL_MECHANISM;
     else
         begin(q, m);
@@ -78,7 +108,9 @@ struct attempt {
     struct kafka_req *q;
     enum auth_mechanism mechanism;
     struct str name, password;
+    const char *was; // who logged in on this connection before; NULL: nobody
     bool fits;
+    const char *why; // what a failure is told with; NULL: that the credentials are wrong
     struct timer *timer;
 };
 
@@ -92,14 +124,14 @@ static void tell_failure(void *arg)
         kafka_reply_none(q, true);
         return;
     }
+    if (!a->why)
+        a->why =
+            arena_fmt(&q->arena, "Authentication failed due to invalid credentials with SASL mechanism %s",
+                      auth_mechanism_name(a->mechanism));
     q->last = true;
-    kafka_reply(q,
-                &(struct k_sasl_authenticate_res){
-                    .error = K_SASL_AUTHENTICATION_FAILED,
-                    .error_message = str_of(arena_fmt(
-                        &q->arena, "Authentication failed due to invalid credentials with SASL mechanism %s",
-                        auth_mechanism_name(a->mechanism))),
-                    .token = STR("")});
+    kafka_reply(q, &(struct k_sasl_authenticate_res){.error = K_SASL_AUTHENTICATION_FAILED,
+                                                     .error_message = str_of(a->why),
+                                                     .token = STR("")});
 }
 
 /* On the connection's loop. Who it was is not told to the client, but to whoever keeps the broker. */
@@ -114,11 +146,20 @@ static void fail(struct attempt *a)
     timer_start(a->timer, FAILURE_MS);
 }
 
-static void succeed(struct kafka_req *q, const char *user, struct str token)
+static void succeed(struct attempt *a, const char *user, struct str token)
 {
+    struct kafka_req *q = a->q;
+
+    if (a->was && strcmp(a->was, user) != 0) {
+        a->why =
+            arena_fmt(&q->arena, "Cannot change principals during re-authentication from User:%s to User:%s",
+                      a->was, user);
+        fail(a);
+        return;
+    }
     q->proven = arena_str(&q->arena, str_of(user)).p;
     obs_debug("kafka", "login user=%s client=%s", user, q->client_host + 1);
-    kafka_reply(q, &(struct k_sasl_authenticate_res){.token = token});
+    kafka_reply(q, &(struct k_sasl_authenticate_res){.token = token, .session_lifetime_ms = q->k->reauth_ms});
 }
 
 static void check_password(struct kafka_turn *t) // a job
@@ -133,7 +174,7 @@ static void password_checked(struct kafka_turn *t)
     struct attempt *a = t->arg;
 
     if (a->fits)
-        succeed(a->q, arena_str(&a->q->arena, a->name).p, STR(""));
+        succeed(a, arena_str(&a->q->arena, a->name).p, STR(""));
     else
         fail(a);
 }
@@ -157,7 +198,7 @@ static void step_scram(struct attempt *a, struct str token)
 
     buf_fini(&out);
     if (r == SCRAM_DONE)
-        succeed(a->q, s->user, answer);
+        succeed(a, s->user, answer);
     else if (r == SCRAM_GO_ON)
         kafka_reply(a->q, &(struct k_sasl_authenticate_res){.token = answer});
     else
@@ -178,6 +219,8 @@ void kafka_sasl_authenticate(struct kafka_req *q, const void *in)
         return;
     }
     *a = (struct attempt){.q = q, .mechanism = q->login->mechanism};
+    if (q->login->user[0])
+        a->was = arena_str(&q->arena, str_of(q->login->user)).p;
     if (q->login->in_scram)
         step_scram(a, req->token);
     else

@@ -232,4 +232,122 @@ TEST(requests_sent_ahead_wait_for_the_login)
     end_with_users();
 }
 
+/* ---- logging in anew (KIP-368) ---- */
+
+enum { HOUR_MS = 3600000 };
+static int64_t later_ms;
+static struct os clock_os;
+
+static int64_t later_ns(struct os *os)
+{
+    return os_real()->now_ns(os) + later_ms * 1000000;
+}
+
+static void begin_with_hours(void)
+{
+    clock_os = *os_real();
+    clock_os.now_ns = later_ns;
+    door_os = &clock_os;
+    later_ms = 0;
+    reauth_ms = HOUR_MS;
+    users = auth_new(os_real());
+    auth_add_password(users, STR("alice"), STR("pencil"));
+    auth_add_password(users, STR("bob"), STR("pen"));
+    begin();
+}
+
+static void end_with_hours(void)
+{
+    end_with_users();
+    door_os = NULL;
+    reauth_ms = 0;
+}
+
+static struct k_sasl_authenticate_res say_plain(int fd, int version, const char *user, const char *password)
+{
+    struct k_sasl_authenticate_res res;
+    struct buf token = buf_make(1000);
+
+    buf_u8(&token, 0);
+    buf_str(&token, str_of(user));
+    buf_u8(&token, 0);
+    buf_str(&token, str_of(password));
+    call(fd, &SASL_AUTHENTICATE, version, &(struct k_sasl_authenticate_req){buf_view(&token)}, &res);
+    buf_fini(&token);
+    return res;
+}
+
+static int dial_in(int version)
+{
+    int fd = dial();
+
+    OK(handshake(fd, 1, "PLAIN") == K_NONE);
+    OK(say_plain(fd, version, "alice", "pencil").session_lifetime_ms == (version > 0 ? HOUR_MS : 0));
+    return fd;
+}
+
+TEST(a_login_holds_for_its_time)
+{
+    int old, fd;
+
+    begin_with_hours();
+    old = dial_in(0); // is not told, and cut all the same
+    fd = dial_in(1);
+    later_ms = HOUR_MS - 60000;
+    OK(can_ask(old) && can_ask(fd));
+    later_ms = HOUR_MS + 60000;
+    OK(!can_ask(old) && !can_ask(fd));
+    close(old);
+    close(fd);
+    end_with_hours();
+}
+
+TEST(who_logs_in_anew_goes_on)
+{
+    int fd;
+
+    begin_with_hours();
+    fd = dial_in(2);
+    for (int i = 1; i <= 3; i++) {
+        later_ms = i * (int64_t)HOUR_MS - i * 60000;
+        OK(can_ask(fd));
+        OK(handshake(fd, 1, "PLAIN") == K_NONE);
+        OK(say_plain(fd, 2, "alice", "pencil").session_lifetime_ms == HOUR_MS);
+        OK(can_ask(fd));
+        OK(handshake(fd, 1, "PLAIN") == K_ILLEGAL_SASL_STATE); // so soon again
+        OK(can_ask(fd));
+    }
+    later_ms += 2 * HOUR_MS; // late, but that alone may be asked for
+    OK(handshake(fd, 1, "PLAIN") == K_NONE && say_plain(fd, 2, "alice", "pencil").error == K_NONE);
+    OK(can_ask(fd));
+    close(fd);
+    end_with_hours();
+}
+
+TEST(logging_in_anew_changes_nothing_else)
+{
+    struct k_sasl_authenticate_res res;
+    int fd;
+
+    begin_with_hours();
+    fd = dial_in(2);
+    OK(handshake(fd, 1, "PLAIN") == K_NONE);
+    res = say_plain(fd, 2, "bob", "pen"); // right, but another one
+    OK(res.error == K_SASL_AUTHENTICATION_FAILED && res.session_lifetime_ms == 0);
+    OK(str_is(res.error_message,
+              "Cannot change principals during re-authentication from User:alice to User:bob"));
+    OK(hung_up(fd));
+    close(fd);
+    fd = dial_in(2);
+    OK(handshake(fd, 1, "PLAIN") == K_NONE);
+    OK(say_plain(fd, 2, "alice", "pen").error == K_SASL_AUTHENTICATION_FAILED && hung_up(fd));
+    close(fd);
+    fd = dial_in(2);
+    OK(handshake(fd, 1, "SCRAM-SHA-256") == K_UNSUPPORTED_SASL_MECHANISM && can_ask(fd));
+    OK(handshake(fd, 1, "PLAIN") == K_NONE);
+    OK(!can_ask(fd)); // half logged in is not logged in
+    close(fd);
+    end_with_hours();
+}
+
 TEST_MAIN

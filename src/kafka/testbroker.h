@@ -33,6 +33,8 @@ static struct log *wal;
 static struct offsets *offsets;
 static struct kafka *kafka;
 static struct auth *users; // set by a test before begin(): clients must log in
+static int64_t reauth_ms;  // and this: anew after so long
+static struct os *door_os; // what the door itself works with; NULL: the real one
 static int port;
 static struct arena mem;
 
@@ -57,12 +59,13 @@ static void start(void)
     OK(log_open(&(struct log_options){.os = &disk.os, .dir = dir}, &wal, &e));
     OK(offsets_open(&(struct offsets_options){.os = os_real(), .log = wal}, &offsets, &e));
     OK(net_start(&(struct net_options){.loops = 2}, &net, &e));
-    OK(kafka_start(&(struct kafka_options){.os = os_real(),
+    OK(kafka_start(&(struct kafka_options){.os = door_os ? door_os : os_real(),
                                            .net = net,
                                            .log = wal,
                                            .offsets = offsets,
                                            .plain = {.host = "127.0.0.1"},
                                            .users = users,
+                                           .reauth_ms = reauth_ms,
                                            .acl_file = acl_file(),
                                            .super_users = &super_user,
                                            .super_count = 1,
