@@ -384,7 +384,8 @@ static bool read_once(struct conn *c)
     ssize_t got;
 
     if (c->lingering) {
-        got = receive(c, p, SCRATCH_BYTES);
+        room = SCRATCH_BYTES;
+        got = receive(c, p, room);
     } else if (c->in_n == 0) {
         got = receive(c, p, c->large && room > SCRATCH_HEAD ? SCRATCH_HEAD : room);
         c->large = false;
@@ -405,8 +406,8 @@ static bool read_once(struct conn *c)
             offer_kept(c);
         }
     }
-    if (got > 0)
-        return !c->gone;
+    if (got > 0) // less than there was room for was all: what comes later makes the socket readable again
+        return !c->gone && (c->tls || (size_t)got == room);
     if (got < 0 && errno == EAGAIN)
         return false;
     c->eof = true;

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static _Thread_local struct loop *current;
 
@@ -19,9 +21,13 @@ void ids_push(struct ids *ids, uint64_t id)
 
 /* ---- messages ---- */
 
+/*
+ * Not uv_async_send(): whoever is woken by that one waits, yielding its processor again and again, until the sender has run on; and
+ * a sender is off its processor for milliseconds when all are busy.
+ */
 static void wake(struct loop *l)
 {
-    (void)uv_async_send(&l->wake);
+    (void)eventfd_write(l->wake_fd, 1); // it cannot be full: it is read whole
 }
 
 void loop_post(struct loop *l, loop_fn *fn, void *arg)
@@ -52,11 +58,16 @@ static struct message *take_inbox(struct loop *l)
     return list;
 }
 
-static void on_wake(uv_async_t *wake)
+static void on_wake(uv_poll_t *poll, int status, int events)
 {
-    struct loop *l = wake->data;
-    struct message *m = take_inbox(l), *next;
+    struct loop *l = poll->data;
+    struct message *m, *next;
+    eventfd_t ignored;
 
+    (void)status;
+    (void)events;
+    (void)eventfd_read(l->wake_fd, &ignored); // first: who posts from here on wakes again
+    m = take_inbox(l);
     for (; m; m = next) {
         next = m->next;
         m->fn(m->arg);
@@ -143,12 +154,19 @@ static void on_sweep(uv_timer_t *sweep)
 
 bool loop_init(struct loop *l, struct net *net, unsigned index, struct err *e)
 {
-    int rc = uv_loop_init(&l->uv);
+    int rc;
 
-    if (rc == 0)
-        rc = uv_async_init(&l->uv, &l->wake, on_wake);
-    if (rc != 0)
+    l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (l->wake_fd < 0)
+        return err_sys(e, "event loop");
+    rc = uv_loop_init(&l->uv);
+    if (rc != 0) {
+        (void)close(l->wake_fd);
         return err_set_at(e, ERR_IO, -rc, ERR_HERE, "event loop: %s", uv_strerror(rc));
+    }
+    rc = uv_poll_init(&l->uv, &l->wake, l->wake_fd);
+    assert(rc == 0); // a fresh descriptor
+    (void)uv_poll_start(&l->wake, UV_READABLE, on_wake);
     l->net = net;
     l->index = index;
     l->inbox_tail = &l->inbox;
@@ -193,6 +211,7 @@ void loop_fini(struct loop *l)
     int rc = uv_loop_close(&l->uv);
     assert(rc == 0);
     (void)rc;
+    (void)close(l->wake_fd);
     mutex_fini(&l->lock);
     mem_free(l->slots);
     mem_free(l->dirty.p);

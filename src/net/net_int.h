@@ -42,7 +42,8 @@ struct loop {
     struct net *net;
     unsigned index;
     uv_loop_t uv;
-    uv_async_t wake;
+    int wake_fd; // an eventfd
+    uv_poll_t wake;
     uv_prepare_t before_wait; // sends what was queued since the last wait
     uv_timer_t sweep;         // idle connections, each second
     struct thread thread;
