@@ -157,6 +157,11 @@ static void swept(void *arg, bool ok, const struct err *e)
     kafka_busy(arg, -1);
 }
 
+static int64_t sweep_ms(const struct kafka *k)
+{
+    return k->offsets_retention_ms < SWEEP_MS ? k->offsets_retention_ms : SWEEP_MS;
+}
+
 static void sweep(void *arg)
 {
     struct kafka *k = arg;
@@ -165,7 +170,7 @@ static void sweep(void *arg)
     kafka_consumers_tidy(k); // after the last sweep
     kafka_busy(k, 1);
     offsets_sweep_async(k->offsets, &s, swept, k);
-    timer_start(k->sweep_timer, SWEEP_MS);
+    timer_start(k->sweep_timer, sweep_ms(k));
 }
 
 /* ---- life ---- */
@@ -200,7 +205,7 @@ static void arm_first(void *arg)
 
     kafka_groups_arm(k);
     k->sweep_timer = timer_new(k->home, sweep, k);
-    timer_start(k->sweep_timer, SWEEP_MS);
+    timer_start(k->sweep_timer, sweep_ms(k));
     kafka_busy(k, -1);
 }
 

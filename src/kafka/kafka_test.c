@@ -777,6 +777,54 @@ TEST(a_group_survives_a_restart)
     end();
 }
 
+TEST(positions_that_nobody_wants_are_forgotten)
+{
+    int64_t late_ns;
+    int fd;
+
+    keep_positions_ms = 200;
+    begin();
+    fd = dial();
+    ensure(fd, "t");
+    OK(commit(fd, 7, NULL, 5, "t") == K_NONE && committed(fd, 7, false).offset == 5);
+    late_ns = os_real()->now_ns(os_real()) + 20000000000;
+    while (committed(fd, 7, false).offset == 5 && os_real()->now_ns(os_real()) < late_ns)
+        ;
+    OK(committed(fd, 7, false).offset == -1);
+    OK(str_is(described(fd, 5, "g").state, "Dead"));
+    close(fd);
+    keep_positions_ms = 0;
+    stop();
+    start();
+    fd = dial();
+    OK(committed(fd, 7, false).offset == -1);
+    close(fd);
+    end();
+}
+
+TEST(a_topic_made_again_has_another_id)
+{
+    struct str name = STR("t");
+    struct k_delete_topics_req req = {.names = &name, .names_n = 1};
+    struct k_delete_topics_res res;
+    struct log_uuid first;
+    int fd;
+
+    begin();
+    fd = dial();
+    first = ensure(fd, "t").id;
+    close(fd);
+    stop();
+    start();
+    fd = dial();
+    OK(memcmp(ensure(fd, "t").id.b, first.b, sizeof first.b) == 0);
+    call(fd, &DELETE_TOPICS, 3, &req, &res);
+    OK(memcmp(ensure(fd, "t").id.b, first.b, sizeof first.b) != 0);
+    OK(fetch(fd, 13, "", (struct wish){.id = first}).error == K_UNKNOWN_TOPIC_ID);
+    close(fd);
+    end();
+}
+
 TEST(a_deleted_topics_positions_are_forgotten)
 {
     struct str name = STR("t");

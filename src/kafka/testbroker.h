@@ -38,7 +38,8 @@ static struct os *door_os; // what the door itself works with; NULL: the real on
 static int port;
 static struct arena mem;
 
-static struct os_fault disk; // fails when a test says so
+static int64_t keep_positions_ms; // of groups without members; 0: as long as usual
+static struct os_fault disk;      // fails when a test says so
 
 static const char *super_user = "admin";
 
@@ -71,7 +72,8 @@ static void start(void)
                                            .super_count = 1,
                                            .auto_create = true,
                                            .partitions = 2,
-                                           .replication_max = 2},
+                                           .replication_max = 2,
+                                           .offsets_retention_ms = keep_positions_ms},
                    &kafka, &port, &e));
 }
 

@@ -224,6 +224,34 @@ TEST(young_records_wait)
     OK(end(&t));
 }
 
+static bool an_hour(void *arg, struct log_settings *s, struct err *e)
+{
+    (void)arg;
+    (void)e;
+    return set(s, "retention.ms", "3600000");
+}
+
+TEST(compacted_ones_that_may_be_deleted_too_are_both)
+{
+    struct testlog t = {0};
+    struct log_range range;
+
+    use_clock();
+    OK(make(&t, &ours, "cleanup.policy", "compact,delete"));
+    OK(log_change_topic(t.l, STR("c"), an_hour, NULL, &t.e));
+    OK(put(&t, "a", "1") == 0 && put(&t, "b", "1") == 1 && put(&t, "a", "2") == 2);
+    push_on(&t);
+    OK(maintain(&t) && are(&t, "1:b=1 2:a=2"));
+    ahead_ms += 3000 * 1000;
+    OK(put(&t, "c", "1") >= 0);
+    push_on(&t);
+    OK(maintain(&t) && are(&t, "1:b=1 2:a=2 9:c=1"));
+    ahead_ms += 1000 * 1000;
+    OK(maintain(&t) && are(&t, "9:c=1")); // the last of their keys, but old
+    OK(log_range(t.l, STR("c"), 0, &range) && range.start >= 2 && range.start <= 9);
+    OK(end(&t));
+}
+
 static bool ratio_one(void *arg, struct log_settings *s, struct err *e)
 {
     (void)arg;

@@ -25,6 +25,13 @@ static bool corrupt(const struct part *p, int64_t offset, const char *what, stru
                    STR_ARG(p->topic->name), p->index, (long long)offset, what);
 }
 
+/* With the place in words that people know, before the file and what is wrong with it. */
+static bool unreadable(const struct place *at, int64_t offset, struct err *e)
+{
+    return err_wrap(e, "topic %.*s partition %d: data at offset %lld cannot be read: segment %s.log",
+                    STR_ARG(at->part->topic->name), at->part->index, (long long)offset, at->seg->path);
+}
+
 /* The segment that offset is in, or would be. */
 static void find_segment(struct place *at, int64_t offset)
 {
@@ -119,6 +126,8 @@ static bool find_batch(struct place *at, int64_t offset, struct batch_header *he
             fd = seg_fd(at->part, at->seg, e);
             if (fd >= 0)
                 found = skip_to(at, fd, offset, head, e);
+            if (found == FOUND_FAILED)
+                (void)unreadable(at, offset, e);
         }
         if (found == FOUND)
             return true;
@@ -190,7 +199,7 @@ static bool read_batches(const struct place *at, int64_t offset, const struct ba
         return err_set(e, ERR_LIMIT, "the buffer is bad");
     got = seg_read(at->seg, fd, out->p + out->n, n, at->pos, e);
     if (got < 0)
-        return err_wrap(e, "segment %s.log", at->seg->path);
+        return unreadable(at, offset, e);
     n = check_batches(at, offset, str_from(out->p + out->n, (size_t)got), e);
     out->n += n;
     return n > 0;
@@ -420,7 +429,7 @@ static bool scan(struct scan *s, struct err *e)
     if (failure.kind == ERR_NONE)
         return corrupt(s->at->part, s->offset, s->wrong, e);
     *e = failure;
-    return err_wrap(e, "segment %s.log", s->at->seg->path);
+    return unreadable(s->at, s->offset, e);
 }
 
 static bool fetch_piece(struct place *at, int64_t offset, size_t max_bytes, struct log_piece *out,

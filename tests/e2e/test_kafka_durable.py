@@ -1,8 +1,11 @@
 """What was acknowledged survives kill -9: all of it, once, in order."""
+import struct
 import threading
 
+import pytest
 from confluent_kafka import TopicPartition
-from kafka_help import broker, consumer, create, producer, read_all  # noqa: F401
+from kafka_help import broker, consumer, create, producer, read_all, send  # noqa: F401
+from test_kafka_abuse import answer, connect, frame, string
 
 ROUNDS, PARTITIONS = 5, 4
 
@@ -57,9 +60,49 @@ def test_acknowledged_is_kept(broker):
 def test_end_offsets_after_kill_9(broker):
     create(broker, "t")
     c = consumer(broker, "g")
-    from kafka_help import send
     last = send(broker, "t", [b"x"] * 1000)[-1]
     broker.kill()
     broker.start()
     assert c.get_watermark_offsets(TopicPartition("t", 0), 30) == (0, last + 1)
     c.close()
+
+
+def fetched(broker, topic, offset):
+    """Error code and first offset (None: no records) of a Fetch of one byte, which gives one batch."""
+    body = struct.pack(">iiiibi", -1, 100, 1, 1, 0, 1) + string(topic) + struct.pack(">iiqi", 1, 0, offset, 1)
+    with connect(broker) as s:
+        s.sendall(frame(1, 4, body))
+        told = answer(s)
+    error, _, _, aborted, size = struct.unpack_from(">hqqii", told, 4 + 4 + 4 + 2 + len(topic) + 4 + 4)
+    assert aborted <= 0 and size >= 0
+    return error, struct.unpack_from(">q", told, len(told) - size)[0] if size else None
+
+
+@pytest.mark.parametrize("how", ["bit", "cut"])
+def test_damage_is_told_with_its_place_and_never_served(broker, how):
+    create(broker, "t")
+    create(broker, "other")
+    for topic in ("t", "other"):
+        send(broker, topic, [b"%d" % n * 500 for n in range(20)], batch_num_messages=1)
+    broker.stop()
+    path, = broker.folder.rglob("t-0/*.log")
+    data = path.read_bytes()
+    starts, at = [], 0
+    while at + 61 <= len(data) and data[at + 16] == 2:
+        starts.append(at)
+        at += 12 + struct.unpack_from(">i", data, at + 8)[0]
+    assert len(starts) == 20
+    with open(path, "r+b") as f:
+        if how == "bit":
+            f.seek(starts[12] + 100)
+            f.write(bytes([data[starts[12] + 100] ^ 1]))
+        else:
+            f.truncate(starts[12] + 100)
+    broker.start()
+    assert fetched(broker, "t", 11) == (0, 11)
+    error, first = fetched(broker, "t", 12)
+    assert error in (2, 56) and first is None  # CORRUPT_MESSAGE, KAFKA_STORAGE_ERROR
+    told = [line for line in broker.log.read_text().splitlines() if "error" in line and "topic t partition 0" in line]
+    assert told and all("offset 12" in line for line in told), broker.log_end()
+    assert fetched(broker, "t", 13) == ((0, 13) if how == "bit" else (error, None))
+    assert len(read_all(broker, "other")) == 20
