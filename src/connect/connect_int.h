@@ -6,6 +6,7 @@
  * sink.c      the loop of a sink task: fetch, put, flush, commit
  * barrier.c   hold, flush at, release
  * store.c     the three topics: replay at start, write
+ * class.c     classes by name, and their keys
  * config.c    reading a configuration; check.c: what is wrong with one
  * rest*.c     the door
  *
@@ -126,16 +127,17 @@ struct connect {
     struct http_server rest;
 };
 
+/* ---- class.c ---- */
+
+const struct connector_class *class_find(struct str name); // NULL: none
+/* All keys of a class, the common ones included, in a. */
+struct config_key *class_keys(const struct connector_class *k, struct arena *a, size_t *count);
+
 /* ---- config.c, check.c ---- */
 
 struct connector_settings *connector_settings_new(struct str name, struct str json,
                                                   struct err *e); // NULL and e: not a configuration
 void connector_settings_free(struct connector_settings *s);
-extern const struct config_key common_keys[], sink_keys[];
-extern const size_t common_key_count, sink_key_count;
-const struct connector_class *class_find(struct str name);
-/* All keys of a class, the common ones included, in a. */
-struct config_key *class_keys(const struct connector_class *k, struct arena *a, size_t *count);
 void connector_settings_problems(const struct connector_settings *s, struct arena *a,
                                  struct config_problem **out, size_t *count);
 void connector_settings_warn(const struct connector_settings *s, const struct connect_env *env);

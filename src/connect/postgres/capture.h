@@ -4,6 +4,7 @@
  * postgres.c  the task: sessions, one after the other until it should stop; what the stored position means
  * snapshot.c  the first copy of the tables, consistent with the stream
  * stream.c    the changes after it
+ * capture.c   what snapshot and stream both need
  * change.c    one change to records in the group that is being filled
  *
  * The position (connect-offsets, Debezium's keys) says: everything whose commit record ends at or before lsn_proc is on the
@@ -47,6 +48,8 @@ struct capture {
     int64_t reported_us;
     int64_t slot_busy_since_us; // 0: it is not
 };
+
+/* ---- capture.c ---- */
 
 int64_t capture_now_us(const struct capture *c);
 /* Tells the runtime; at most ten times a second unless it must. fmt: what the task does now. */

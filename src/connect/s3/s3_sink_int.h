@@ -5,6 +5,7 @@
  * path.c      where a record goes: partitioners and their date patterns
  * format.c    how records become bytes
  * sink.c      files, rotation, positions
+ * s3_sink.c   all of it as a connector class
  */
 #pragma once
 
@@ -58,6 +59,9 @@ struct s3_sink_settings {
     bool skip_nulls;
 };
 
+enum { S3_SINK_KEYS = 32 };
+extern const struct config_key s3_sink_keys[S3_SINK_KEYS];
+bool s3_sink_settings_check(const struct config *c, struct err *e);
 /* Of a configuration that was checked. Strings are the configuration's. */
 void s3_sink_settings_read(const struct config *c, struct s3_sink_settings *out);
 /* Where the objects go. *own: to be closed by the sink. */

@@ -12,7 +12,7 @@
 #define DAY_MS      INT64_C(86400000)
 #define HOUR_MS     INT64_C(3600000)
 
-static const struct config_key keys[] = {
+const struct config_key s3_sink_keys[] = {
     {"s3.bucket.name", CONFIG_STRING, NULL, true, CONFIG_HIGH, "The S3 bucket."},
     {"s3.region", CONFIG_STRING, "us-west-2", false, CONFIG_MEDIUM, "The AWS region of the bucket."},
     {"store.url", CONFIG_STRING, NULL, false, CONFIG_HIGH, "URL of the S3 service; without it Amazon's."},
@@ -181,7 +181,7 @@ static bool check_partitioner(const struct config *c, struct err *e)
     return check_time(c, name, e);
 }
 
-static bool settings_check(const struct config *c, struct err *e)
+bool s3_sink_settings_check(const struct config *c, struct err *e)
 {
     int64_t pad = config_i64(c, "filename.offset.zero.pad.width");
 
@@ -337,37 +337,3 @@ bool s3_sink_open_store(const struct config *c, const struct connect_env *env, s
     *own = ok;
     return ok;
 }
-
-/* ---- the class ---- */
-
-static bool class_open(struct task *t, const struct config *c, struct sink_partition *parts, size_t count,
-                       void **state, struct err *e)
-{
-    struct s3_sink *s;
-
-    if (!s3_sink_open(task_env(t), c, parts, count, &s, e))
-        return false;
-    *state = s;
-    return true;
-}
-
-static const char *const names[] = {"io.confluent.connect.s3.S3SinkConnector", "S3SinkConnector", "S3Sink",
-                                    NULL};
-
-static const struct sink_class ops = {
-    .open = class_open,
-    .put = s3_sink_put,
-    .flush = s3_sink_flush,
-    .next_flush_ms = s3_sink_next_flush_ms,
-    .close = s3_sink_close,
-};
-
-const struct connector_class s3_sink_class = {
-    .names = names,
-    .step = CONNECT_STEP_RAW,
-    .version = "10.6.3",
-    .keys = keys,
-    .key_count = ARRAY_LEN(keys),
-    .check = settings_check,
-    .sink_ops = &ops,
-};
