@@ -26,6 +26,7 @@ FLOORS = [
     ["verify"],
     ["kafka", "registry", "s3", "catalog", "pgwire", "ingest", "console"],
     ["app"],
+    ["cli"],
     ["."],
 ]
 FLOOR_OF = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

@@ -3,7 +3,7 @@
  * waited for here; once stopping has begun they are let through to a handler that ends the process at once.
  */
 #include "app/app.h"
-#include "app/cli.h"
+#include "cli/cli.h"
 
 #include "kafka/kafka.h"
 #include "net/net.h"

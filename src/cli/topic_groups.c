@@ -1,5 +1,5 @@
 /* tarn topic groups: who reads, how far, and how far behind. */
-#include "app/topic.h"
+#include "cli/topic.h"
 
 #include "base/mem.h"
 

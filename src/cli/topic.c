@@ -1,4 +1,4 @@
-#include "app/topic.h"
+#include "cli/topic.h"
 
 #include "base/mem.h"
 #include "base/utc.h"

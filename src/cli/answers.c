@@ -1,8 +1,8 @@
 /* tarn sql and tarn verify: the console's answers, as they are or as tables. */
-#include "app/cli.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/utf8.h"
+#include "cli/cli.h"
 
 #include <stdio.h>
 

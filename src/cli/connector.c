@@ -1,5 +1,5 @@
 /* tarn connector: the Connect REST interface of the running tarn, in words. */
-#include "app/cli.h"
+#include "cli/cli.h"
 
 #include "base/buf.h"
 #include "base/mem.h"

@@ -1,5 +1,5 @@
 /* tarn status: the console's JSON, as it is or as tables. */
-#include "app/cli.h"
+#include "cli/cli.h"
 #include "net/net.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* tarn topic list, create, describe, alter, delete. */
-#include "app/topic.h"
+#include "cli/topic.h"
 
 #include "base/mem.h"
 

@@ -1,5 +1,5 @@
 /* Keys and values for people: Avro by the schemas of the registry, both ways. */
-#include "app/topic.h"
+#include "cli/topic.h"
 
 #include "base/limits.h"
 #include "base/map.h"

@@ -1,5 +1,5 @@
 /* tarn topic produce: a record for each line of stdin. */
-#include "app/topic.h"
+#include "cli/topic.h"
 
 #include "base/limits.h"
 #include "base/mem.h"

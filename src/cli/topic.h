@@ -10,8 +10,8 @@
  */
 #pragma once
 
-#include "app/cli.h"
 #include "base/buf.h"
+#include "cli/cli.h"
 
 #include <librdkafka/rdkafka.h>
 

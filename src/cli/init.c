@@ -1,5 +1,5 @@
 /* tarn init: a project is a folder of plain files, so a new one is a copy of an example. */
-#include "app/cli.h"
+#include "cli/cli.h"
 
 #include "base/buf.h"
 #include "base/limits.h"

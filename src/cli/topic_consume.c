@@ -4,7 +4,7 @@
  * A partition is done when its last record of now has come, or when there is nothing more of it (compaction and transactions leave
  * gaps before the end).
  */
-#include "app/topic.h"
+#include "cli/topic.h"
 
 #include "base/limits.h"
 #include "base/mem.h"

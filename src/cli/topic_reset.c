@@ -2,7 +2,7 @@
  * tarn topic reset-offsets: where a group goes on reading, as Kafka's kafka-consumer-groups sets it: shown first, made so with
  * --execute, and only while the group has no members, for they would commit over it.
  */
-#include "app/topic.h"
+#include "cli/topic.h"
 
 #include "base/mem.h"
 #include "os/os.h"
