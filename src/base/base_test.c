@@ -156,4 +156,21 @@ TEST(utf8_refuses_what_is_not)
     OK(!utf8_ok(STR("\xe2\x82")));
 }
 
+TEST(streamed_bytes_are_the_same_wherever_they_begin)
+{
+    enum { N = 700 };
+    uint8_t from[N], to[N], want[N];
+
+    for (size_t i = 0; i < N; i++)
+        from[i] = (uint8_t)(i * 31 + i / 256);
+    for (size_t n = 0; n < 300; n++)
+        for (size_t at = 0; at < 33; at++) {
+            memset(to, 0xee, N);
+            memset(want, 0xee, N);
+            mem_stream(to + at, from + n % 17, n);
+            memcpy(want + at, from + n % 17, n);
+            OK(memcmp(to, want, N) == 0);
+        }
+}
+
 TEST_MAIN

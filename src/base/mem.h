@@ -18,6 +18,8 @@ char *mem_fmt(const char *fmt, ...) __attribute__((malloc, returns_nonnull, form
 /* For buffers of megabytes that the disk reads from: n is a multiple of MEM_HUGE, where it begins too, in huge pages if the system has some. */
 enum { MEM_HUGE = 2 << 20 };
 void *mem_huge(size_t n) __attribute__((malloc, alloc_size(1), returns_nonnull));
+/* memcpy past the processor's caches, where it can: for megabytes that nobody on this processor reads soon. */
+void mem_stream(void *to, const void *from, size_t n);
 void mem_free(void *p);
 
 #define MEM_NEW(type)      ((type *)mem_zero(sizeof(type)))

@@ -321,7 +321,7 @@ static bool put(struct direct *d, struct seg *s, int64_t at, const uint8_t *from
             !open_piece(d, s, at, e))
             return false;
         k = n < PIECE - d->fill ? n : PIECE - d->fill;
-        memcpy(d->open->bytes + d->fill, from, k);
+        mem_stream(d->open->bytes + d->fill, from, k);
         d->fill += k;
         at += (int64_t)k;
         from += k;

@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-enum { RESERVE_MIN = 64 * 1024, RESERVE_MAX = 16 << 20 };
+enum { RESERVE_MIN = 64 * 1024, RESERVE_MAX = 64 << 20 };
 
 /* ---- forgetting ---- */
 
