@@ -19,7 +19,7 @@ struct decoder {
 
 struct events {
     const struct verify_env *env;
-    const struct table *t;
+    const struct source_table *t;
     struct arena *a; // lives as long as the feed
     struct decoder *decoders;
     struct columns row;
@@ -30,7 +30,7 @@ struct events {
 static bool make_decoder(const struct events *ev, struct arena *a, struct str schema,
                          struct avro_decoder **out, struct err *e)
 {
-    const struct table *t = ev->t;
+    const struct source_table *t = ev->t;
     size_t n = FIXED + t->key_count + t->column_count, at = 0;
     struct avro_want *want = ARENA_ARRAY(a, struct avro_want, n);
     struct avro *writer;
@@ -101,7 +101,7 @@ static bool decode(struct events *ev, struct str value, struct err *e)
 static void add_event(struct feed *f, struct events *ev, int64_t pos)
 {
     const struct columns *c = &ev->row;
-    const struct table *t = ev->t;
+    const struct source_table *t = ev->t;
     size_t after = FIXED + t->key_count; // where the table's own columns begin
     char op = c->column[OP].strs[0].n == 1 ? c->column[OP].strs[0].p[0] : '?';
 
@@ -142,7 +142,7 @@ static int64_t first_offset(const struct topic_feed *t)
 /* The next record before the cut, in partition order. False at the end, or with e->kind set. */
 static bool next_record(struct topic_feed *t, struct record *r, struct err *e)
 {
-    const struct table *table = t->ev.t;
+    const struct source_table *table = t->ev.t;
     int64_t from;
 
     for (; t->partition < table->partitions; t->partition++, t->offset = -1, t->open = false) {
@@ -198,7 +198,7 @@ static void topic_close(struct feed *f)
     arena_fini(&t->ev.row_arena);
 }
 
-static struct topic_feed *topic_feed_new(const struct verify_env *env, const struct table *table,
+static struct topic_feed *topic_feed_new(const struct verify_env *env, const struct source_table *table,
                                          struct arena *a)
 {
     struct topic_feed *t = ARENA_NEW(a, struct topic_feed);
@@ -212,21 +212,21 @@ static struct topic_feed *topic_feed_new(const struct verify_env *env, const str
     return t;
 }
 
-struct feed *topic_feed(const struct verify_env *env, const struct table *table, struct arena *a)
+struct feed *topic_feed(const struct verify_env *env, const struct source_table *table, struct arena *a)
 {
     return &topic_feed_new(env, table, a)->f;
 }
 
 /* Is the record at hand one that the snapshot does not see? Rows of the initial snapshot are older than any. */
-static bool beyond(struct events *ev, const struct snapshot *s)
+static bool beyond(struct events *ev, const struct source_snapshot *s)
 {
     const struct column *op = &ev->row.column[OP], *tx = &ev->row.column[TX_ID];
 
     return !str_is(op->strs[0], "r") && !tx->nulls[0] && !snapshot_sees(s, tx->i64[0]);
 }
 
-bool events_find_cut(const struct verify_env *env, struct table *t, const struct snapshot *s, struct arena *a,
-                     struct err *e)
+bool events_find_cut(const struct verify_env *env, struct source_table *t, const struct source_snapshot *s,
+                     struct arena *a, struct err *e)
 {
     struct topic_feed *feed;
     struct log_topic topic;
@@ -371,7 +371,7 @@ static void raw_close(struct feed *f)
     arena_fini(&r->ev.row_arena);
 }
 
-struct feed *raw_feed(const struct verify_env *env, const struct table *t, struct str bucket,
+struct feed *raw_feed(const struct verify_env *env, const struct source_table *t, struct str bucket,
                       struct str topics_dir, struct arena *a)
 {
     struct raw_feed *r = ARENA_NEW(a, struct raw_feed);

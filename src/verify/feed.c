@@ -77,13 +77,13 @@ static int by_number(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
-bool snapshot_parse(struct arena *a, struct str text, struct snapshot *out, struct err *e)
+bool snapshot_parse(struct arena *a, struct str text, struct source_snapshot *out, struct err *e)
 {
     struct str rest = text, xmin, xmax, one;
     uint64_t *running;
     size_t n = 0;
 
-    *out = (struct snapshot){0};
+    *out = (struct source_snapshot){0};
     if (!str_cut(&rest, ':', &xmin) || !str_cut(&rest, ':', &xmax) || !str_u64(xmin, &out->xmin) ||
         !str_u64(xmax, &out->xmax))
         return err_set(e, ERR_REMOTE, "\"%.*s\" is not a snapshot", STR_ARG(text));
@@ -98,7 +98,7 @@ bool snapshot_parse(struct arena *a, struct str text, struct snapshot *out, stru
     return true;
 }
 
-bool snapshot_sees(const struct snapshot *s, int64_t xid)
+bool snapshot_sees(const struct source_snapshot *s, int64_t xid)
 {
     uint64_t full = (s->xmax & ~(uint64_t)UINT32_MAX) | ((uint64_t)xid & UINT32_MAX);
 

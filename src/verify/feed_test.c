@@ -5,7 +5,7 @@
 TEST(snapshots_tell_who_is_seen)
 {
     struct arena a = {0};
-    struct snapshot s;
+    struct source_snapshot s;
     struct err e;
 
     OK(snapshot_parse(&a, STR("100:120:105,110"), &s, &e));
@@ -22,7 +22,7 @@ TEST(snapshots_tell_who_is_seen)
 TEST(transaction_numbers_wrap)
 {
     struct arena a = {0};
-    struct snapshot s;
+    struct source_snapshot s;
     struct err e;
 
     OK(snapshot_parse(&a, STR("4294967290:4294967300:4294967298"), &s, &e));

@@ -118,7 +118,7 @@ static bool take_snapshot(struct source *s, struct os *os, struct arena *a, stru
 
 /* ---- tables ---- */
 
-static bool columns_of(struct source *s, struct table *t, struct arena *a, struct err *e)
+static bool columns_of(struct source *s, struct source_table *t, struct arena *a, struct err *e)
 {
     static const char columns[] =
         "SELECT attname FROM pg_attribute WHERE attrelid = format('%I.%I', $1::text, $2::text)::regclass "
@@ -148,7 +148,7 @@ static bool columns_of(struct source *s, struct table *t, struct arena *a, struc
     return true;
 }
 
-static void find_keys(struct table *t, struct arena *a)
+static void find_keys(struct source_table *t, struct arena *a)
 {
     t->key_at = ARENA_ARRAY(a, size_t, t->key_count + 1);
     for (size_t i = 0; i < t->key_count; i++)
@@ -183,9 +183,9 @@ static bool list_tables(struct source *s, struct arena *a, struct err *e)
     if (!ok)
         return false;
     n = PQntuples(res);
-    s->tables = ARENA_ARRAY(a, struct table, (size_t)n + 1);
+    s->tables = ARENA_ARRAY(a, struct source_table, (size_t)n + 1);
     for (int i = 0; ok && i < n; i++) {
-        struct table *t = &s->tables[s->count++];
+        struct source_table *t = &s->tables[s->count++];
 
         t->schema = cell(a, res, i, 0);
         t->name = cell(a, res, i, 1);
@@ -267,7 +267,7 @@ bool source_wait_captured(struct source *s, struct os *os, int64_t timeout_ms, s
 struct source_feed {
     struct feed f; // first
     struct source *s;
-    const struct table *t;
+    const struct source_table *t;
     struct arena *a;
     int64_t pos;
     bool begun;
@@ -277,7 +277,7 @@ struct source_feed {
 static bool begin(struct source_feed *f, struct err *e)
 {
     struct buf sql = buf_make(1024 * 1024);
-    const struct table *t = f->t;
+    const struct source_table *t = f->t;
     PGresult *res;
     bool ok;
 
@@ -378,7 +378,7 @@ static bool source_fill(struct feed *feed, struct err *e)
     return true;
 }
 
-struct feed *source_feed(struct source *s, const struct table *t, struct arena *a)
+struct feed *source_feed(struct source *s, const struct source_table *t, struct arena *a)
 {
     struct source_feed *f = ARENA_NEW(a, struct source_feed);
 

@@ -13,7 +13,7 @@ enum {
 
 struct table_feed {
     struct feed f; // first
-    const struct table *t;
+    const struct source_table *t;
     struct lake_answer *answer;
     bool bronze;
     struct arena chunk_arena;
@@ -38,7 +38,7 @@ static bool next_chunk(struct table_feed *f, struct err *e)
 static void add_row(struct table_feed *f)
 {
     const struct columns *c = &f->chunk;
-    const struct table *t = f->t;
+    const struct source_table *t = f->t;
     size_t row = f->at++, first = f->bronze ? BRONZE_FIXED : 0;
     struct str key = feed_key(&f->f, c, first, t->key_at, t->key_count, row);
     bool gone = false;
@@ -77,7 +77,7 @@ static void table_close(struct feed *feed)
 }
 
 /* SELECT fixed columns, all columns. */
-static void put_select(struct buf *sql, const struct table *t, struct str name, bool bronze)
+static void put_select(struct buf *sql, const struct source_table *t, struct str name, bool bronze)
 {
     struct str space;
 
@@ -94,7 +94,7 @@ static void put_select(struct buf *sql, const struct table *t, struct str name, 
     sql_name(sql, name);
 }
 
-static bool table_feed(const struct verify_env *env, const struct table *t, const char *layer,
+static bool table_feed(const struct verify_env *env, const struct source_table *t, const char *layer,
                        struct arena *a, struct feed **out, struct err *e)
 {
     struct lake *lake = env->connect_env->lake;
@@ -121,14 +121,14 @@ static bool table_feed(const struct verify_env *env, const struct table *t, cons
     return true;
 }
 
-bool bronze_feed(const struct verify_env *env, const struct table *t, struct arena *a, struct feed **out,
-                 struct err *e)
+bool bronze_feed(const struct verify_env *env, const struct source_table *t, struct arena *a,
+                 struct feed **out, struct err *e)
 {
     return table_feed(env, t, "bronze", a, out, e);
 }
 
-bool silver_feed(const struct verify_env *env, const struct table *t, struct arena *a, struct feed **out,
-                 struct err *e)
+bool silver_feed(const struct verify_env *env, const struct source_table *t, struct arena *a,
+                 struct feed **out, struct err *e)
 {
     return table_feed(env, t, "silver", a, out, e);
 }

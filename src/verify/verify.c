@@ -188,8 +188,8 @@ static bool compare(struct session *s, struct verify_table *t, struct arena *a, 
 /* ---- places of a table ---- */
 
 /* The S3 sink that writes this topic, if one does. */
-static bool find_raw(const struct verify_env *env, const struct table *t, struct arena *a, struct str *bucket,
-                     struct str *dir, struct err *e)
+static bool find_raw(const struct verify_env *env, const struct source_table *t, struct arena *a,
+                     struct str *bucket, struct str *dir, struct err *e)
 {
     struct connect_info *list;
     size_t count;
@@ -231,7 +231,7 @@ static bool add_place(const struct verify_env *env, struct session *s, struct ve
     return ok;
 }
 
-static bool verify_table(const struct verify_env *env, struct source *source, const struct table *t,
+static bool verify_table(const struct verify_env *env, struct source *source, const struct source_table *t,
                          struct session *s, struct arena *a, struct verify_table *out, struct err *e)
 {
     struct str bucket = STR_NULL, dir = STR_NULL;

@@ -37,17 +37,17 @@ struct str feed_key(struct feed *f, const struct columns *c, size_t first, const
                     size_t row);
 
 /* Which transactions a snapshot sees (PostgreSQL's pg_snapshot, "xmin:xmax:xip,xip,..."). */
-struct snapshot {
+struct source_snapshot {
     uint64_t xmin, xmax;
     uint64_t *running; // sorted
     size_t running_count;
 };
-bool snapshot_parse(struct arena *a, struct str text, struct snapshot *out, struct err *e) MUST_CHECK;
+bool snapshot_parse(struct arena *a, struct str text, struct source_snapshot *out, struct err *e) MUST_CHECK;
 /* xid: the low 32 bits, as logical decoding has them. */
-bool snapshot_sees(const struct snapshot *s, int64_t xid);
+bool snapshot_sees(const struct source_snapshot *s, int64_t xid);
 
 /* A followed table, and where its topic is cut. */
-struct table {
+struct source_table {
     struct str schema, name; // "public", "orders"
     struct str topic;
     struct str *columns;
@@ -65,8 +65,8 @@ struct source {
     PGconn *slot, *pg; // the exported snapshot lives as long as `slot`; reading is done on `pg`
     struct str connector, prefix, publication, slot_name;
     char lsn[24];
-    struct snapshot snapshot;
-    struct table *tables;
+    struct source_snapshot snapshot;
+    struct source_table *tables;
     size_t count;
 };
 bool source_open(const struct verify_env *env, const struct connect_info *connector, struct arena *a,
@@ -74,7 +74,7 @@ bool source_open(const struct verify_env *env, const struct connect_info *connec
 /* Waits until the connector has confirmed everything up to the snapshot. */
 bool source_wait_captured(struct source *s, struct os *os, int64_t timeout_ms, struct err *e) MUST_CHECK;
 void source_close(struct source *s);
-struct feed *source_feed(struct source *s, const struct table *t, struct arena *a);
+struct feed *source_feed(struct source *s, const struct source_table *t, struct arena *a);
 
 /* ---- events.c: topic and raw objects ---- */
 
@@ -82,19 +82,19 @@ struct feed *source_feed(struct source *s, const struct table *t, struct arena *
  * Finds t->partitions and t->cut by reading the topic up to the first event that the snapshot does not see. Everything up to
  * the snapshot must be captured: the topic may have been made only then.
  */
-bool events_find_cut(const struct verify_env *env, struct table *t, const struct snapshot *s, struct arena *a,
-                     struct err *e) MUST_CHECK;
-struct feed *topic_feed(const struct verify_env *env, const struct table *t, struct arena *a);
+bool events_find_cut(const struct verify_env *env, struct source_table *t, const struct source_snapshot *s,
+                     struct arena *a, struct err *e) MUST_CHECK;
+struct feed *topic_feed(const struct verify_env *env, const struct source_table *t, struct arena *a);
 /* The objects of an S3 sink's bucket under topics.dir. */
-struct feed *raw_feed(const struct verify_env *env, const struct table *t, struct str bucket,
+struct feed *raw_feed(const struct verify_env *env, const struct source_table *t, struct str bucket,
                       struct str topics_dir, struct arena *a);
 
 /* ---- tables.c: bronze and silver ---- */
 
 /* NULL in *out: the lake has no such table. */
-bool bronze_feed(const struct verify_env *env, const struct table *t, struct arena *a, struct feed **out,
-                 struct err *e) MUST_CHECK;
-bool silver_feed(const struct verify_env *env, const struct table *t, struct arena *a, struct feed **out,
-                 struct err *e) MUST_CHECK;
+bool bronze_feed(const struct verify_env *env, const struct source_table *t, struct arena *a,
+                 struct feed **out, struct err *e) MUST_CHECK;
+bool silver_feed(const struct verify_env *env, const struct source_table *t, struct arena *a,
+                 struct feed **out, struct err *e) MUST_CHECK;
 /* A feed that one of the above made: closes what it holds. Its struct is in the arena. NULL does nothing. */
 void feed_close(struct feed *f);
