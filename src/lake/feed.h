@@ -1,7 +1,10 @@
 /*
  * feed: a topic's records on their way into its two tables.
  *
- * feed.c takes records in and follows changes of the schema; silver.c works out of the pending rows what silver's commit is.
+ * feed.c         takes records in and follows changes of the schema
+ * feed_rows.c    writes pending rows to a data file
+ * silver.c       works out of the pending rows what silver's commit is
+ * feed_commit.c  commits both tables of many feeds in one step
  */
 #pragma once
 
@@ -30,6 +33,10 @@ struct lake_feed {
     int64_t rows;
     size_t bytes;
 };
+
+/* "s3://lakehouse/storefront/silver/orders": where a table that is not there yet will be. */
+struct str feed_location(const struct table *t, struct arena *a);
+void feed_forget(struct lake_feed *f); // the pending rows
 
 /* The pending rows as silver needs them. */
 struct winner { // the last row of a key
