@@ -47,6 +47,8 @@ def test_members_outlive_the_broker(project):
             told = json.loads(script.stdout.readline())
         finally:
             script.kill()
-    assert told["before"]["read"] == 20 and told["after"]["read"] == told["after"]["different"] == 40
+    # One that the first member asked for before it gave the partition up may come to both: it says that it has given up while it still fetches.
+    before, after = told["before"], told["after"]
+    assert before["different"] == 20 and after["different"] == 40 and after["read"] - before["read"] == 20
     assert told["before"]["owned"] == told["after"]["owned"]
     assert sorted(p for member in told["after"]["owned"] for p in member) == [0, 1, 2, 3]
