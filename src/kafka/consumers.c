@@ -35,13 +35,6 @@ static int64_t now(struct consumers *c)
     return c->o.io.now_ms(c->o.io.arg);
 }
 
-int64_t cons_due(struct consumers *c, int64_t at_ms)
-{
-    if (at_ms < c->next_ms)
-        c->next_ms = at_ms;
-    return at_ms;
-}
-
 /* A request, and what is wrong with it. */
 struct beat {
     const struct consumers_client *client;
@@ -308,14 +301,6 @@ static void tell_owned(const struct cons_member *m, struct cons_waiting *w)
     }
     w->res.assignment = all;
     w->res.assignment_n = 1;
-}
-
-void cons_times(const struct consumers *c, struct str group, int64_t *session_ms, int32_t *heartbeat_ms)
-{
-    *session_ms = c->o.session_ms;
-    *heartbeat_ms = c->o.heartbeat_ms;
-    if (c->o.io.times)
-        c->o.io.times(c->o.io.arg, group, session_ms, heartbeat_ms);
 }
 
 static struct cons_waiting *waiting_new(struct consumers *c, const struct beat *b, struct str member_id,

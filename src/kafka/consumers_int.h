@@ -2,9 +2,14 @@
  * consumers_int: groups and members, shared by the files of this coordinator.
  *
  * consumers.c      heartbeats, time
+ * cons_load.c      groups as the log has them
+ * cons_store.c     what is written to the log
+ * cons_group.c     groups, and their target assignment
+ * cons_topics.c    the topics there are, and subscriptions made topics
  * cons_member.c    members: who they are, what they own, how they come to their target
- * cons_group.c     groups: subscriptions made topics, the target assignment, patterns
- * cons_store.c     what is written to the log and read from it, and who waits for it
+ * cons_pattern.c   patterns that members subscribe by
+ * cons_wait.c      who waits for an answer, and until when
+ * cons_parts.c     texts and partitions that these own
  * cons_tell.c      questions
  */
 #pragma once
@@ -106,6 +111,29 @@ struct consumers {
     uint64_t topics_version; // 0: not read yet
 };
 
+/* ---- cons_parts.c ---- */
+
+void cons_set(struct str *own, struct str value); // a copy
+bool parts_have(const struct parts *p, const struct topic_partition *at);
+bool parts_equal(const struct parts *a, const struct parts *b);
+struct parts parts_copy(const struct topic_partition *v, size_t n);
+
+/* ---- cons_pattern.c ---- */
+
+/* From "" to none, and back; it must be one that compiles. */
+void cons_member_set_pattern(struct cons_group *g, struct cons_member *m, struct str pattern);
+void cons_pattern_match(struct consumers *c, struct cons_pattern *p); // the topics as they are now
+
+/* ---- cons_wait.c ---- */
+
+/* Sends w when all that was written of g (NULL: nothing) has been stored. Takes w. */
+void cons_answer(struct consumers *c, struct cons_group *g, struct cons_waiting *w);
+void cons_let_out(struct consumers *c, struct cons_waiting *w); // sends it now, and ends it
+void cons_answer_error(struct consumers *c, void *waiter, int16_t error, struct str message);
+int64_t cons_due(struct consumers *c, int64_t at_ms); // consumers_tick() must look then
+/* What holds for a group's members just now. */
+void cons_times(const struct consumers *c, struct str group, int64_t *session_ms, int32_t *heartbeat_ms);
+
 /* ---- cons_member.c ---- */
 
 struct cons_member *cons_member_new(struct cons_group *g, struct str id);
@@ -116,7 +144,6 @@ void cons_member_free(struct cons_group *g, struct cons_member *m); // without a
 void cons_member_rename(struct cons_group *g, struct cons_member *m, struct str id);
 struct cons_member *cons_member_find(const struct cons_group *g, struct str id);
 struct cons_member *cons_member_of_instance(const struct cons_group *g, struct str instance_id);
-void cons_set(struct str *own, struct str value); // a copy
 void cons_member_set_instance(struct cons_group *g, struct cons_member *m, struct str instance_id);
 void cons_member_set_names(struct cons_member *m, const struct str *names, size_t n);
 /* What it holds; a partition that another one holds is not taken (false). */
@@ -125,9 +152,6 @@ bool cons_member_hold(struct cons_group *g, struct cons_member *m, struct parts 
 /* One step towards the target. `says`: what the member says it owns; NULL: it does not. True: something has changed. */
 bool cons_member_reconcile(struct cons_group *g, struct cons_member *m, const struct parts *says,
                            bool subscription_changed);
-bool parts_have(const struct parts *p, const struct topic_partition *at);
-bool parts_equal(const struct parts *a, const struct parts *b);
-struct parts parts_copy(const struct topic_partition *v, size_t n);
 
 /* ---- cons_group.c ---- */
 
@@ -135,24 +159,19 @@ struct cons_group *cons_group_find(const struct consumers *c, struct str name);
 struct cons_group *cons_group_new(struct consumers *c, struct str name);
 void cons_group_free(struct consumers *c,
                      struct cons_group *g); // who waits is told COORDINATOR_NOT_AVAILABLE
-/* The topics as they are now. */
-void cons_read_topics(struct consumers *c);
-const struct consumer_topic *cons_topic(const struct consumers *c, const struct log_uuid *id); // NULL: none
-/* From "" to none, and back; it must be one that compiles. */
-void cons_member_set_pattern(struct cons_group *g, struct cons_member *m, struct str pattern);
-/* Makes topics of subscriptions: of all when topics have changed, else of `m` (NULL: of nobody). True: the group reads others now. */
-bool cons_refresh(struct consumers *c, struct cons_group *g, struct cons_member *m);
 void cons_bump(struct cons_group *g);
 const char *cons_choose_assignor(const struct cons_group *g);
 void cons_assign(struct cons_group *g); // makes the target of the group's epoch
+
+/* ---- cons_topics.c ---- */
+
+/* The topics as they are now. */
+void cons_read_topics(struct consumers *c);
+const struct consumer_topic *cons_topic(const struct consumers *c, const struct log_uuid *id); // NULL: none
+/* Makes topics of subscriptions: of all when topics have changed, else of `m` (NULL: of nobody). True: the group reads others now. */
+bool cons_refresh(struct consumers *c, struct cons_group *g, struct cons_member *m);
 
 /* ---- cons_store.c ---- */
 
 /* Writes what is dirty. */
 void cons_flush(struct consumers *c, struct cons_group *g);
-/* Sends w when all that was written of g (NULL: nothing) has been stored. Takes w. */
-void cons_answer(struct consumers *c, struct cons_group *g, struct cons_waiting *w);
-void cons_answer_error(struct consumers *c, void *waiter, int16_t error, struct str message);
-int64_t cons_due(struct consumers *c, int64_t at_ms); // consumers_tick() must look then
-/* What holds for a group's members just now. */
-void cons_times(const struct consumers *c, struct str group, int64_t *session_ms, int32_t *heartbeat_ms);
