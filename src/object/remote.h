@@ -5,7 +5,8 @@
  * go out as they fill, so memory is bounded and an object appears whole or not at all. A reader gets the bytes of the version
  * it opened (If-Match), a window at a time.
  *
- * remote.c        requests, errors, buckets, get, delete
+ * remote_ask.c    one request, and what its errors mean
+ * remote.c        buckets, get, delete; all of it as a store
  * remote_put.c    put and multipart
  * remote_list.c   what comes back as XML
  */

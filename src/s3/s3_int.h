@@ -74,7 +74,7 @@ struct s3_req {
     struct object_put *put; // S3_DATA: where the bytes go
 };
 
-/* ---- door.c ---- */
+/* ---- answer.c ---- */
 
 /* What the store's error is in S3's words; its text becomes the message. */
 enum s3_code s3_failed(struct s3_req *r, const struct err *e);
@@ -82,6 +82,8 @@ enum s3_code s3_failed(struct s3_req *r, const struct err *e);
 #define s3_error(r, code, ...) (s3_say((r), __VA_ARGS__), (code))
 void s3_say(struct s3_req *r, const char *fmt, ...) PRINTF(2, 3);
 void s3_answer_xml(struct s3_req *r, int status, struct buf *xml); // takes the memory
+/* The error of r->code, with r->why; refuse: the rest of the body is not read. */
+void s3_answer_error(struct s3_req *r, bool refuse);
 struct buf s3_xml(void);                                  // a buffer that begins with XML's first line
 struct str s3_header(struct s3_req *r, const char *name); // trimmed; p NULL when absent
 
