@@ -465,6 +465,8 @@ static void take_write(struct log *l, struct op *op)
 
     if (g->op_n == GROUP_OPS || g->bytes + op->bound > l->group_max || g->data + op->bytes > GROUP_DATA)
         commit_group(l);
+    if (op->kind == OP_APPEND && stage_wants_group(l, op))
+        commit_group(l);
     if (g->frames > 0 && !journal_has(&l->journal, g->bytes + op->bound))
         commit_group(l);
     ok = !log_failed(l, &e) && (g->frames > 0 || make_room(l, op->bound, &e));

@@ -214,6 +214,7 @@ struct part {
     /* committer */
     int64_t staged_end;
     uint64_t group; // the last group that staged something
+    int64_t room;   // bytes that its segment had then to its end
     struct producers producers;
     struct ongoings ongoing; // as published
     bool touched;            // on the group's list
@@ -345,6 +346,8 @@ struct commit_group {
     struct part *touched;
 };
 
+/* Whether a part of it is beyond what its segment takes, in which this group has staged something: only the next one can begin another. */
+bool stage_wants_group(const struct log *l, const struct op *op);
 /* Writes segments and lays out the frame. False: refused, op->err says why, nothing is left of it. */
 bool stage_append(struct log *l, struct op *op) MUST_CHECK;
 bool stage_trim(struct log *l, struct op *op) MUST_CHECK;

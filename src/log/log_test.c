@@ -342,4 +342,87 @@ TEST(fetch_tells_what_is_wrong)
     buf_fini(&b);
 }
 
+/* ---- segments of one group ---- */
+
+/* Appends that wait for one group: the committer is held by the first one's answer until all are queued. */
+struct queue_up {
+    struct mutex lock;
+    struct cond more;
+    bool all_queued;
+    int answered;
+};
+
+static void answered(void *arg, bool ok, const struct err *e)
+{
+    struct queue_up *q = arg;
+
+    (void)e;
+    OK(ok);
+    mutex_lock(&q->lock);
+    while (!q->all_queued)
+        cond_wait(&q->more, &q->lock);
+    q->answered++;
+    cond_broadcast(&q->more);
+    mutex_unlock(&q->lock);
+}
+
+static int64_t largest_segment(struct testlog *t, const char *folder, size_t *count)
+{
+    struct arena a = {0};
+    const char *path = arena_fmt(&a, "%s/topics/%s", t->dir, folder);
+    struct str *names;
+    struct os_stat st;
+    int64_t most = 0;
+    size_t n;
+
+    *count = 0;
+    OK(os_list(os_real(), path, &a, &names, &n, &t->e));
+    for (size_t i = 0; i < n; i++) {
+        if (!str_ends(names[i], STR(".log")))
+            continue;
+        OK(os_real()->stat(os_real(), arena_fmt(&a, "%s/%.*s", path, STR_ARG(names[i])), &st) == 0);
+        most = st.size_bytes > most ? st.size_bytes : most;
+        (*count)++;
+    }
+    arena_fini(&a);
+    return most;
+}
+
+TEST(no_segment_is_larger_than_it_may_be)
+{
+    enum { APPENDS = 21, SEGMENT = 10000 };
+    struct queue_up q = {0};
+    struct log_part_write p[APPENDS] = {0};
+    struct log_settings s;
+    struct testlog t = {0};
+    struct arena a = {0};
+    size_t count;
+
+    OK(testlog_start(&t));
+    log_settings_default(t.l, &s);
+    s.segment_bytes = SEGMENT;
+    OK(log_create_topic(t.l, STR("a"), 1, &s, &t.e));
+    mutex_init(&q.lock);
+    cond_init(&q.more);
+    for (int i = 0; i < APPENDS; i++) {
+        p[i] = (struct log_part_write){.topic = STR("a")};
+        p[i].batches = arena_str(&a, testlog_batch(&t.w, i, 1, 1000));
+        log_append_async(t.l, &p[i], 1, answered, &q);
+    }
+    mutex_lock(&q.lock);
+    q.all_queued = true;
+    cond_broadcast(&q.more);
+    while (q.answered < APPENDS)
+        cond_wait(&q.more, &q.lock);
+    mutex_unlock(&q.lock);
+    OK(testlog_read(&t, "a", 0, 0, 0, 100000) == APPENDS);
+    log_close(t.l);
+    OK(largest_segment(&t, "a-0", &count) <= SEGMENT && count >= 3);
+    OK(testlog_open(&t) && testlog_read(&t, "a", 0, 0, 0, 100000) == APPENDS);
+    cond_fini(&q.more);
+    mutex_fini(&q.lock);
+    arena_fini(&a);
+    OK(testlog_end(&t));
+}
+
 TEST_MAIN

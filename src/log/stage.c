@@ -316,6 +316,7 @@ static bool write_part(struct log *l, struct op_part *t, const struct log_settin
     s->staged += (int64_t)t->n;
     p->staged_end = t->end_offset;
     p->group = l->group.number;
+    p->room = set->segment_bytes - s->staged;
     if (t->direct)
         want_sync(l, p, s);
     return true;
@@ -349,6 +350,17 @@ static bool stage_part(struct log *l, struct op *op, size_t i, int64_t now, stru
         return true;
 forget:
     stage_undo(l, mark);
+    return false;
+}
+
+bool stage_wants_group(const struct log *l, const struct op *op)
+{
+    for (size_t i = 0; i < op->count; i++) {
+        const struct part *p = op->parts[i].part;
+
+        if (p && p->group == l->group.number && (int64_t)op->writes[i].batches.n > p->room)
+            return true;
+    }
     return false;
 }
 
