@@ -16,10 +16,11 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 
-/** Round BROKER: the whole round of Kafka's own client. Prints one line of JSON. */
+/** Round BROKER [consumer]: the whole round of Kafka's own client, its groups of KIP-848 if so told. Prints one line of JSON. */
 public class Round {
     static final int COUNT = 2000;
     static String broker;
+    static String protocol = "classic";
     static final List<String> told = new ArrayList<>();
 
     static Properties settings(String... pairs) {
@@ -36,7 +37,9 @@ public class Round {
 
     static KafkaConsumer<String, String> consumer(String group, String... pairs) {
         Properties p = settings("group.id", group, "auto.offset.reset", "earliest", "enable.auto.commit", "false",
-                                "session.timeout.ms", "6000", "heartbeat.interval.ms", "300");
+                                "group.protocol", protocol);
+        if (protocol.equals("classic")) // otherwise they are the broker's
+            p.putAll(settings("session.timeout.ms", "6000", "heartbeat.interval.ms", "300"));
         p.putAll(settings(pairs));
         return new KafkaConsumer<>(p);
     }
@@ -137,6 +140,8 @@ public class Round {
 
     public static void main(String[] args) throws Exception {
         broker = args[0];
+        if (args.length > 1)
+            protocol = args[1];
         try (Admin admin = Admin.create(settings())) {
             admin.createTopics(List.of(new NewTopic("t", 4, (short) 1))).all().get();
             group();
