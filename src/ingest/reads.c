@@ -224,6 +224,20 @@ static bool take(struct reading *g)
     return true;
 }
 
+/* Why a group does not take a member that has come, by Kafka's code. */
+static const char *why_failed(int code)
+{
+    switch (code) {
+    case GROUP_INCONSISTENT_PROTOCOL:
+        return "its members know neither range nor roundrobin, or the broker makes their assignments "
+               "(KIP-848)";
+    case GROUP_MAX_SIZE_REACHED:
+        return "it has as many members as are allowed";
+    default:
+        return "see Kafka's error codes";
+    }
+}
+
 static void refuse(struct reading *g)
 {
     struct consumer *k = g->r.k;
@@ -242,8 +256,8 @@ static void refuse(struct reading *g)
     if (gone)
         trip_error(c, CODE_NO_CONSUMER, "Consumer instance not found.");
     else if (failed)
-        trip_error(c, CODE_KAFKA,
-                   "Kafka error: the group does not take this consumer (%d of Kafka's error codes)", failed);
+        trip_error(c, CODE_KAFKA, "Kafka error: the group does not take this consumer: %s (%d)",
+                   why_failed(failed), failed);
     else
         trip_error(c, CODE_STATE,
                    "Illegal state: Consumer is not subscribed to any topics or assigned any partitions");

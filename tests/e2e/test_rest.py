@@ -536,3 +536,16 @@ def test_consumers_have_a_most(rest):
     assert status == 429 and "as many consumer instances as are allowed" in told["message"]
     assert call(rest, "DELETE", f"/consumers/many/instances/{made[0][1]['instance_id']}")[0] == 204
     assert create("other")[0] == 200
+
+
+def test_a_group_that_shares_no_assignor_says_so(rest):
+    make_topic(rest, "t", 2)
+    kafka = Consumer({"bootstrap.servers": rest.address("kafka"), "group.id": "coop", "partition.assignment.strategy": "cooperative-sticky"})
+    kafka.subscribe(["t"])
+    wait_for(lambda: kafka.poll(0.1) or len(kafka.assignment()) == 2, "the group's first member")
+    one = Instance(rest, "coop").subscribe("t")
+    told = wait_for(lambda: (got := one.ask("GET", "/records?timeout=500")) and isinstance(got, dict) and got, "the refusal")
+    assert told["error_code"] == 50002 and "know neither range nor roundrobin" in told["message"]
+    assert len(kafka.assignment()) == 2
+    one.end()
+    kafka.close()
