@@ -52,7 +52,7 @@ errand_fn *pattern_look(struct consumer *k)
     mutex_lock(&k->p->lock);
     if (k->pattern && now_ms >= k->pattern_ms) {
         k->pattern_ms = now_ms + PATTERN_MS;
-        if (log_topics_version(k->p->log) != k->pattern_seen) {
+        if (k->p->users || log_topics_version(k->p->log) != k->pattern_seen) { // rights change too
             pattern_match(k, k->pattern, &m);
             k->pattern_seen = m.version;
             others = are_others(k, &m);

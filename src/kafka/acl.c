@@ -25,6 +25,7 @@ struct acls {
     bool open;
     struct mutex lock;
     struct set *set;
+    uint64_t version; // grows with each change of the set
 };
 
 /* ---- one ACL ---- */
@@ -474,10 +475,21 @@ static bool change_to(struct acls *a, struct set *s, struct err *e)
         mutex_lock(&a->lock);
         old = a->set;
         a->set = s;
+        a->version++;
         mutex_unlock(&a->lock);
     }
     set_free(old);
     return ok;
+}
+
+uint64_t acls_version(struct acls *a)
+{
+    uint64_t version;
+
+    mutex_lock(&a->lock);
+    version = a->version;
+    mutex_unlock(&a->lock);
+    return version;
 }
 
 bool acls_add(struct acls *a, const struct acl *more, size_t count, struct err *e)

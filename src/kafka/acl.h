@@ -79,6 +79,9 @@ bool acls_allow(struct acls *a, const struct acl_question *q);
 /* Whether there is any resource of the type that the user may do it on; the name is not looked at. */
 bool acls_allow_any(struct acls *a, const struct acl_question *q);
 
+/* Grows with each change of the ACLs; any thread. */
+uint64_t acls_version(struct acls *a);
+
 /* ---- lists ---- */
 
 /* Whether it can be created. False with why. */

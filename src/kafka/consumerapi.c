@@ -36,7 +36,8 @@ static uint64_t topics_version(void *arg)
 {
     struct kafka *k = arg;
 
-    return log_topics_version(k->log) + 1;
+    /* Both only grow. Who may see a topic matters as much as that it is there. */
+    return log_topics_version(k->log) + (k->acls ? acls_version(k->acls) : 0) + 1;
 }
 
 static void topics(void *arg, struct arena *a, struct consumer_topic **out, size_t *count)

@@ -160,7 +160,7 @@ TEST(a_group_lives_over_the_wire)
     close_broker();
 }
 
-/* A pattern stands for what its member may describe, also of topics that come later. */
+/* A pattern stands for what its member may describe, also of topics and rights that come later. */
 TEST(a_pattern_shows_nothing_that_may_not_be_seen)
 {
     struct k_create_acls_req_acl acl = {.type = ACL_TOPIC,
@@ -202,6 +202,11 @@ TEST(a_pattern_shows_nothing_that_may_not_be_seen)
     a = still("a", a.member_epoch);
     OK(a.error == K_NONE && a.assignment_n == 1);
     OK(a.assignment->topics_n == 2);
+    acl = (struct k_create_acls_req_acl){ACL_TOPIC, STR("secret"), ACL_LITERAL, STR("User:alice"),
+                                         STR("*"),  ACL_DESCRIBE,  ACL_ALLOW};
+    call(root, &CREATE_ACLS, 3, &(struct k_create_acls_req){&acl, 1}, &made);
+    a = still("a", a.member_epoch);
+    OK(a.error == K_NONE && a.assignment_n == 1 && a.assignment->topics_n == 3); // seen, for it may be
     close(root);
     close_broker();
     auth_free(users);

@@ -10,6 +10,8 @@ import time
 
 import avro.io
 import avro.schema
+import kafka
+import kafka.admin
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -549,3 +551,30 @@ def test_a_group_that_shares_no_assignor_says_so(rest):
     assert len(kafka.assignment()) == 2
     one.end()
     kafka.close()
+
+
+def test_a_pattern_stands_for_what_its_user_may_read(project):
+    tarn = project(settings={**QUIET, "users": {
+        "root": {"password": "secret-root", "super": "true"}, "alice": {"password": "secret-alice"}}}).start()
+    admin = kafka.admin.KafkaAdminClient(bootstrap_servers=tarn.address("kafka"), security_protocol="SASL_PLAINTEXT", sasl_mechanism="PLAIN",
+                                         sasl_plain_username="root", sasl_plain_password="secret-root")
+    admin.create_topics([kafka.admin.NewTopic(name, 1, 1) for name in ("log-a", "log-b", "other")])
+
+    def may_read(kind, name, pattern=kafka.admin.ACLResourcePatternType.LITERAL):
+        made = admin.create_acls([kafka.admin.ACL(
+            principal="User:alice", host="*", operation=kafka.admin.ACLOperation.READ, permission_type=kafka.admin.ACLPermissionType.ALLOW,
+            resource_pattern=kafka.admin.ResourcePattern(kind, name, pattern))])
+        assert made["succeeded"] and not made["failed"]
+
+    def ask(method, path, body=None):
+        token = base64.b64encode(b"alice:secret-alice").decode()
+        return request(method, tarn.url("ingest", path), body and json.dumps(body).encode(), {"Authorization": f"Basic {token}", "Content-Type": V2})
+
+    assert ask("POST", "/consumers/g", {"name": "one"})[1]["error_code"] == 40301
+    may_read(kafka.admin.ResourceType.GROUP, "g")
+    may_read(kafka.admin.ResourceType.TOPIC, "log-a")
+    assert ask("POST", "/consumers/g", {"name": "one"})[0] == 200
+    one = "/consumers/g/instances/one/subscription"
+    assert ask("POST", one, {"topic_pattern": ".*"})[0] == 204 and ask("GET", one)[1] == {"topics": ["log-a"]}
+    may_read(kafka.admin.ResourceType.TOPIC, "log-", kafka.admin.ACLResourcePatternType.PREFIXED)
+    wait_for(lambda: ask("GET", one)[1] == {"topics": ["log-a", "log-b"]}, "the right to be seen")
