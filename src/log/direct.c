@@ -85,8 +85,10 @@ static struct piece *take_piece(struct direct *d)
 
     mutex_lock(&d->lock);
     while (d->count >= d->most && !p) {
-        while (d->oldest->waits)
+        if (d->oldest->waits) {
             cond_wait(&d->written, &d->lock);
+            continue; // direct_age() may have been here
+        }
         p = d->oldest;
         list_remove(d, p);
         if (!unref(p))
