@@ -84,7 +84,11 @@ static void send_answer(struct kafka_conn *kc, struct kafka_req *q)
         struct wire_splice *s = &o->splices[i];
 
         conn_send_copy(kc->c, str_from(o->buf.p + from, s->at - from));
-        conn_send_file(kc->c, s->piece.fd, s->piece.at, s->piece.n);
+        if (s->lent.release)
+            conn_send_lent(kc->c, s->lent.p, s->lent.n, s->lent.release, s->lent.arg);
+        else
+            conn_send_file(kc->c, s->piece.fd, s->piece.at, s->piece.n);
+        s->lent.release = NULL;
         s->piece.fd = -1;
         from = s->at;
     }

@@ -248,6 +248,7 @@ static void close_groups(void *arg)
     consumers_close(k->consumers);
     timer_free(k->group_timer);
     timer_free(k->sweep_timer);
+    kafka_blocks_stop(k);
     k->groups_closed = true;
     kafka_busy(k, -1);
 }

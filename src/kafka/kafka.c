@@ -47,6 +47,7 @@ static struct kafka *kafka_new(const struct kafka_options *o)
     k->offsets_retention_ms = o->offsets_retention_ms > 0 ? o->offsets_retention_ms : OFFSETS_RETENTION_MS;
     k->home = net_loop(o->net, 0);
     kafka_desk_init(k);
+    kafka_blocks_init(k);
     mutex_init(&k->lock);
     cond_init(&k->idle);
     return k;
@@ -54,6 +55,7 @@ static struct kafka *kafka_new(const struct kafka_options *o)
 
 static void kafka_free(struct kafka *k)
 {
+    kafka_blocks_fini(k);
     cond_fini(&k->idle);
     mutex_fini(&k->lock);
     for (int i = 0; i < KAFKA_DOORS; i++)

@@ -111,6 +111,16 @@ struct kafka_turns {
     struct kafka_turn *first, **last; // the first one is under way
 };
 
+/* Memory for records on their way to clients (blocks.c). */
+struct kafka_blocks {
+    struct mutex lock; // over the rest but the timer
+    struct kafka_block *free;
+    size_t count, free_n;
+    size_t idle;         // free ones that were not needed since the timer fired
+    bool ages;           // the timer runs, or will
+    struct timer *timer; // on the home loop
+};
+
 struct kafka {
     struct os *os;
     struct net *net;
@@ -144,6 +154,7 @@ struct kafka {
     struct kafka_turns logins;  // passwords computed on: a stranger can ask for that
     struct kafka_txns *txns;    // transactions, on the home loop too
     struct group_desk desk;     // groups for consumers of this process
+    struct kafka_blocks blocks;
 
     struct mutex lock; // over the rest
     struct cond idle;
@@ -268,6 +279,19 @@ void kafka_login_done(struct kafka *k, struct kafka_login *l, const char *user);
 /* Whether it has logged in too long ago to ask anything but to log in anew (KIP-368). */
 bool kafka_login_is_over(struct kafka *k, const struct kafka_login *l, int16_t key);
 void kafka_login_fini(struct kafka_login *l);
+
+/* ---- blocks.c ---- */
+
+enum { KAFKA_BLOCK = 2 << 20 }; // MEM_HUGE
+struct kafka_block;
+/* KAFKA_BLOCK bytes with one reference; NULL: all are lent. From any thread, as the next three. */
+struct kafka_block *kafka_block_take(struct kafka *k);
+uint8_t *kafka_block_bytes(struct kafka_block *b);
+struct kafka_block *kafka_block_ref(struct kafka_block *b);
+void kafka_block_unref(void *block); // NULL does nothing
+void kafka_blocks_init(struct kafka *k);
+void kafka_blocks_stop(struct kafka *k); // on the home loop, when no request is left
+void kafka_blocks_fini(struct kafka *k);
 
 /* ---- turns.c ---- */
 

@@ -217,6 +217,67 @@ TEST(a_fetch_waits_for_records)
     end();
 }
 
+static ssize_t nothing_cached(struct os *os, int fd, void *p, size_t n, int64_t at)
+{
+    (void)os;
+    (void)fd;
+    (void)p;
+    (void)n;
+    (void)at;
+    errno = EAGAIN;
+    return -1;
+}
+
+/* The same answers when all that is read must come from the disk. */
+TEST(a_fetch_that_needs_the_disk)
+{
+    enum { BIG = 60000 }; // too little to be written past the page cache
+    struct batch_writer w = {0};
+    struct k_fetch_res_partition f;
+    char *big = mem_zero(BIG);
+    struct str b = {0};
+    int fd, other;
+
+    begin();
+    disk.os.pread_now = nothing_cached;
+    fd = dial();
+    other = dial();
+    ensure(fd, "t");
+    for (int i = 0; i < 3; i++) {
+        batch_begin(&w, LIMIT_BATCH);
+        batch_add(&w, 1, STR("k"), str_from(big, BIG), NULL, 0);
+        b = batch_end(&w);
+        OK(produce(fd, 7, "t", b).error == K_NONE);
+    }
+    f = fetch(fd, 12, "t", (struct wish){.min_bytes = 1});
+    OK(f.records.bytes.n == 3 * b.n && memcmp(f.records.bytes.p + 2 * b.n + 17, b.p + 17, b.n - 17) == 0);
+    f = fetch(fd, 11, "t", (struct wish){.offset = 2, .min_bytes = 1});
+    OK(f.records.bytes.n == b.n && be_get64(f.records.bytes.p) == 2);
+    f = fetch(fd, 11, "t", (struct wish){.offset = 4, .max_wait_ms = 5000, .min_bytes = 1});
+    OK(f.error == K_OFFSET_OUT_OF_RANGE);
+
+    ask_fetch(fd, 11, "t", (struct wish){.offset = 2, .max_wait_ms = 15000, .min_bytes = (int32_t)b.n + 100});
+    OK(produce(other, 7, "t", batch_of(&w, 1, 1, STR("k"))).error == K_NONE); // too few bytes to answer
+    OK(produce(other, 7, "t", batch_of(&w, 1, 1, STR("k"))).error == K_NONE);
+    correlation -= 2;
+    f = hear_fetch(fd, 11);
+    OK(f.high_watermark == 5 && f.records.bytes.n > b.n);
+    correlation += 2;
+
+    for (int i = 0; i < 20; i++) { // whose client goes while it is read, or waits
+        int gone = dial();
+
+        ask_fetch(gone, 11, "t",
+                  (struct wish){.offset = i % 3, .max_wait_ms = 60000, .min_bytes = i % 2 ? 1 : 1 << 20});
+        close(gone);
+    }
+    mem_free(big);
+    batch_fini(&w);
+    close(fd);
+    close(other);
+    end();
+}
+
 TEST(who_waits_does_not_hold_up_the_end)
 {
     int fd, gone;

@@ -271,8 +271,13 @@ struct writer {
 
 void wire_out_fini(struct wire_out *o)
 {
-    for (size_t i = 0; i < o->splice_count; i++)
-        os_close(os_real(), o->splices[i].piece.fd);
+    for (size_t i = 0; i < o->splice_count; i++) {
+        struct wire_splice *s = &o->splices[i];
+
+        if (s->lent.release)
+            s->lent.release(s->lent.arg);
+        os_close(os_real(), s->piece.fd);
+    }
     mem_free(o->splices);
     buf_fini(&o->buf);
     *o = (struct wire_out){0};
@@ -298,18 +303,30 @@ static void write_str(struct writer *w, struct str s, bool is_short, bool null_o
     buf_str(&w->out->buf, s);
 }
 
+static void splice(struct wire_out *o, struct wire_splice s)
+{
+    MEM_PUSH_ROOM(o->splices, o->splice_count, o->splice_cap);
+    s.at = o->buf.n;
+    o->splices[o->splice_count++] = s;
+}
+
 static void write_records(struct writer *w, const struct wire_records *r, bool null_ok)
 {
     struct wire_out *o = w->out;
+    size_t n = r->piece.n;
 
-    if (r->piece.n == 0) {
+    for (size_t i = 0; i < r->lent_n; i++)
+        n += r->lent[i].n;
+    if (n == 0) {
         write_str(w, r->bytes, false, null_ok);
         return;
     }
-    write_length(w, (int64_t)r->piece.n, false);
-    MEM_PUSH_ROOM(o->splices, o->splice_count, o->splice_cap);
-    o->splices[o->splice_count++] = (struct wire_splice){.at = o->buf.n, .piece = r->piece};
-    o->spliced += r->piece.n;
+    write_length(w, (int64_t)n, false);
+    for (size_t i = 0; i < r->lent_n; i++)
+        splice(o, (struct wire_splice){.lent = r->lent[i], .piece.fd = -1});
+    if (r->piece.n > 0)
+        splice(o, (struct wire_splice){.piece = r->piece});
+    o->spliced += n;
 }
 
 static void write_struct(struct writer *w, const struct wire_msg *m, const char *in);

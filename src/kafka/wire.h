@@ -42,9 +42,19 @@ enum wire_kind {
 enum { WIRE_LAST = 99, WIRE_NEVER = 100 }; // versions: "and all later ones", "in none"
 #define WIRE_LISTS_MAX (32u << 20)
 
-/* Record batches: bytes in memory, or a piece of an open file that is sent without a copy (answers only). */
+/* Bytes that somebody has until release(arg), called once, on any thread. */
+struct wire_lent {
+    uint8_t *p;
+    size_t n;
+    void (*release)(void *arg);
+    void *arg;
+};
+
+/* Record batches: bytes in memory; or, in answers, what is sent without a copy: lent bytes, or a piece of an open file. */
 struct wire_records {
     struct str bytes;
+    struct wire_lent *lent; // lent_n > 0: instead of bytes; the message that is written gives them back
+    size_t lent_n;
     struct log_piece piece; // n > 0: instead of bytes; the message that is written takes its descriptor
 };
 
@@ -77,10 +87,11 @@ void wire_default(const struct wire_msg *m, void *out);
 /* The whole of in->bytes must be one message, unless rest_ok. */
 bool wire_read(const struct wire_in *in, const struct wire_msg *m, void *out, struct err *e) MUST_CHECK;
 
-/* Where a piece of a file goes between the bytes of an answer. */
+/* What goes between the bytes of an answer. */
 struct wire_splice {
     size_t at; // in the bytes
-    struct log_piece piece;
+    struct wire_lent lent;
+    struct log_piece piece; // when nothing is lent
 };
 
 struct wire_out {
@@ -90,5 +101,5 @@ struct wire_out {
     size_t spliced; // bytes of all pieces
 };
 
-void wire_out_fini(struct wire_out *o); // closes the pieces that were not taken
+void wire_out_fini(struct wire_out *o); // closes the pieces and gives back the loans that were not taken
 void wire_write(struct wire_out *o, const struct wire_msg *m, int version, bool flexible, const void *in);

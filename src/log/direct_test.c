@@ -160,6 +160,48 @@ TEST(what_was_refused_is_not_read)
     OK(testlog_end(&t));
 }
 
+static ssize_t nothing_cached(struct os *os, int fd, void *p, size_t n, int64_t at)
+{
+    (void)os;
+    (void)fd;
+    (void)p;
+    (void)n;
+    (void)at;
+    errno = EAGAIN;
+    return -1;
+}
+
+static void *room(void *arg, size_t n)
+{
+    struct buf *b = arg;
+
+    buf_reset(b);
+    return buf_room(b, n);
+}
+
+/* Who follows a fast producer is given memory, though the page cache has nothing. */
+TEST(the_newest_bytes_are_read_without_a_disk)
+{
+    struct testlog t = {0};
+    struct buf b = buf_make(MIB), same = buf_make(MIB);
+    struct log_read r = {.topic = STR("a"), .max_bytes = MIB, .now = true, .room = room, .arg = &b};
+    struct log_got got;
+
+    OK(start(&t));
+    disk.pread_now = nothing_cached;
+    OK(testlog_append(&t, "a", 0, 0, 10, 20000) == 0);
+    OK(atomic_load(&direct_writes) > 0);
+    OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n > 200000 && got.next == 10 &&
+       got.piece.n == 0);
+    OK(log_fetch(t.l, STR("a"), 0, 0, MIB, &same, &t.e) && same.n == got.n &&
+       memcmp(same.p, got.p, got.n) == 0);
+    OK(again(&t));
+    OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_LATER);
+    OK(testlog_end(&t));
+    buf_fini(&b);
+    buf_fini(&same);
+}
+
 TEST(memory_is_given_back)
 {
     struct testlog t = {0};

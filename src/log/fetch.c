@@ -328,34 +328,42 @@ bool log_fetch_committed(struct log *l, struct str topic, int32_t partition, int
     return ok;
 }
 
-/* Where a piece is asked for. */
-struct asked {
-    struct str topic;
-    int32_t partition;
-    int64_t offset;
-};
-
-/* A segment seen through a window that stays in the processor's cache. */
+/* A segment's file seen through a window that stays in the processor's cache. The file itself, for that is what will be sent. */
 struct window {
-    const struct seg *seg;
+    struct os *os;
     int fd;
+    bool now;       // only what is in the page cache; else ERR_BUSY
     uint8_t *bytes; // [WINDOW]
     int64_t at;
     size_t n;
+    int64_t end; // nothing from here on is looked at
 };
 
 enum { WINDOW = 64 * 1024 };
+
+static bool fill_window(struct window *w, int64_t pos, struct err *e)
+{
+    size_t n = w->end - pos < WINDOW ? (size_t)(w->end - pos) : WINDOW;
+    ssize_t got = (ssize_t)n;
+
+    w->n = 0;
+    if (w->now && !os_read_now(w->os, w->fd, w->bytes, n, pos))
+        return err_set(e, ERR_BUSY, "the disk must be asked");
+    if (!w->now)
+        got = os_read_some(w->os, w->fd, w->bytes, n, pos, e);
+    if (got < 0)
+        return false;
+    w->at = pos;
+    w->n = (size_t)got;
+    return true;
+}
 
 /* What there is from pos on: at least `least` bytes, which fit the window. */
 static bool look(struct window *w, int64_t pos, size_t least, struct str *out, struct err *e)
 {
     if (pos < w->at || pos + (int64_t)least > w->at + (int64_t)w->n) {
-        ssize_t got = seg_read(w->seg, w->fd, w->bytes, WINDOW, pos, e);
-
-        if (got < 0)
+        if (!fill_window(w, pos, e))
             return false;
-        w->at = pos;
-        w->n = (size_t)got;
         if (w->n < least)
             return err_set(e, ERR_CORRUPT, "the file ends early");
     }
@@ -416,6 +424,11 @@ static bool scan_one(struct scan *s, struct err *e)
     return true;
 }
 
+static struct window window_of(const struct place *at, int fd, bool now)
+{
+    return (struct window){.os = at->seg->os, .fd = fd, .now = now, .end = at->size};
+}
+
 static bool scan(struct scan *s, struct err *e)
 {
     struct err failure = {.kind = ERR_NONE};
@@ -440,7 +453,7 @@ static bool fetch_piece(struct place *at, int64_t offset, size_t max_bytes, stru
     bool ok = find_batch(at, offset, &head, e) && at->seg && head.base_offset < at->below;
 
     if (ok) {
-        s.w = (struct window){.seg = at->seg, .fd = seg_fd(at->part, at->seg, e)};
+        s.w = window_of(at, seg_fd(at->part, at->seg, e), false);
         ok = s.w.fd >= 0 && scan(&s, e);
     }
     if (ok) {
@@ -451,15 +464,16 @@ static bool fetch_piece(struct place *at, int64_t offset, size_t max_bytes, stru
     return ok;
 }
 
-static bool piece_of(struct place at, struct log *l, const struct asked *from, size_t max_bytes,
+bool log_fetch_piece(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
                      struct log_piece *out, struct err *e)
 {
+    struct place at = {.stable = false};
     struct err mine;
     bool ok;
 
     *out = (struct log_piece){.fd = -1};
-    ok = open_place(l, from->topic, from->partition, from->offset, &at, &mine) &&
-         fetch_piece(&at, from->offset, max_bytes, out, &mine);
+    ok = open_place(l, topic, partition, offset, &at, &mine) &&
+         fetch_piece(&at, offset, max_bytes, out, &mine);
     part_unref(at.part);
     if (!ok) {
         *e = mine;
@@ -468,20 +482,144 @@ static bool piece_of(struct place at, struct log *l, const struct asked *from, s
     return ok;
 }
 
-bool log_fetch_piece(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
-                     struct log_piece *out, struct err *e)
-{
-    struct asked from = {topic, partition, offset};
+/* ---- for servers ---- */
 
-    return piece_of((struct place){.stable = false}, l, &from, max_bytes, out, e);
+enum { COPY_MOST = 1 << 20 }; // or one batch
+
+/* Makes `at` the place where the batch that holds offset is near, which whole batches follow up to *end. False: not without a disk. */
+static bool find_span(struct place *at, const struct log_read *r, int64_t *end)
+{
+    size_t most = r->max_bytes < COPY_MOST ? r->max_bytes : COPY_MOST;
+    struct part *p = at->part;
+    bool ok;
+
+    mutex_lock(&p->lock);
+    find_segment(at, r->offset);
+    ok = at->seg && at->seg->state == SEG_LOADED && (!r->now || at->seg->wfd >= 0 || at->seg->fd >= 0);
+    if (ok) {
+        at->pos = seg_pos_of_offset(at->seg, r->offset);
+        *end = seg_pos_between(at->seg, at->pos, at->pos + (int64_t)most);
+    }
+    mutex_unlock(&p->lock);
+    return ok;
 }
 
-bool log_fetch_stable_piece(struct log *l, struct str topic, int32_t partition, int64_t offset,
-                            size_t max_bytes, struct log_piece *out, struct err *e)
+/* The batches in `bytes` from the one that holds the offset on, as many as fit. False: there is none, or it is wrong. */
+static bool cut_batches(const struct place *at, const struct log_read *r, struct str bytes, struct str *out)
 {
-    struct asked from = {topic, partition, offset};
+    struct str rest = bytes, one = {0};
+    struct batch_header h = {.base_offset = -1};
+    struct err ignored;
+    size_t n = 0;
 
-    return piece_of((struct place){.stable = true}, l, &from, max_bytes, out, e);
+    do {
+        bytes = rest;
+        if (!batch_cut(&rest, &one, &h) || h.last_offset_delta < 0)
+            return false;
+    } while (h.base_offset + h.last_offset_delta < r->offset);
+    *out = str_from(bytes.p, 0);
+    if (h.base_offset >= at->below)
+        return true;
+    for (n = one.n; batch_cut(&rest, &one, &h) && n + one.n <= r->max_bytes;)
+        n += one.n;
+    out->n = check_batches(at, r->offset, str_from(bytes.p, n), &ignored);
+    return out->n > 0;
+}
+
+/* Few bytes, or the newest, into memory. False: it is another case. */
+static bool read_copy(const struct place *at, const struct log_read *r, size_t n, struct log_got *out)
+{
+    bool few = n <= r->copy_bytes, ok = true;
+    uint8_t *p = r->room(r->arg, n);
+    size_t newest;
+    struct str got;
+    struct err ignored;
+    int fd;
+
+    if (!p)
+        return false;
+    newest = seg_read_newest(at->seg, p, n, at->pos);
+    if (newest < n && few) {
+        fd = seg_fd(at->part, at->seg, &ignored);
+        ok = fd >= 0 &&
+             (r->now ? os_read_now(at->seg->os, fd, p + newest, n - newest, at->pos + (int64_t)newest)
+                     : os_read(at->seg->os, fd, p + newest, n - newest, at->pos + (int64_t)newest, &ignored));
+        newest = n;
+    }
+    if (!ok || !cut_batches(at, r, str_from(p, newest), &got))
+        return false;
+    out->p = p + (got.p - (const char *)p);
+    out->n = got.n;
+    out->next = behind(got, r->offset);
+    return true;
+}
+
+/* The piece that is in the page cache, if there is one. */
+static bool piece_now(struct place *at, const struct log_read *r, struct log_got *out)
+{
+    struct scan s = {.at = at, .offset = r->offset, .room = r->max_bytes, .next = -1};
+    struct batch_header h;
+    struct str head;
+    struct err e;
+    bool ok;
+
+    s.w = window_of(at, seg_fd(at->part, at->seg, &e), true);
+    if (s.w.fd < 0)
+        return false;
+    s.w.bytes = mem_alloc(WINDOW);
+    while ((ok = at->size - at->pos >= BATCH_HEADER && look(&s.w, at->pos, BATCH_HEADER, &head, &e) &&
+                 batch_header(head, &h) && h.last_offset_delta >= 0) &&
+           h.base_offset + h.last_offset_delta < r->offset)
+        at->pos += (int64_t)h.length + 12;
+    while (ok && scan_one(&s, &e))
+        ;
+    mem_free(s.w.bytes);
+    if (s.good == 0)
+        return false;
+    out->piece = (struct log_piece){.fd = os_dup(s.w.fd, &e), .at = at->pos, .n = s.good, .next = s.next};
+    out->next = s.next;
+    return out->piece.fd >= 0;
+}
+
+/* at is open, and gives what it refers to back. False: it needs a disk, or is not as it should be. */
+static bool read_now(struct place *at, const struct log_read *r, struct log_got *out)
+{
+    int64_t end;
+    struct err ignored;
+    bool ok = find_span(at, r, &end);
+
+    if (!ok && !r->now && at->seg && load_at(at, r->offset, false, &ignored)) {
+        leave(at);
+        ok = find_span(at, r, &end);
+    }
+    ok = ok && end > at->pos &&
+         (read_copy(at, r, (size_t)(end - at->pos), out) || (r->now && piece_now(at, r, out)));
+    leave(at);
+    return ok;
+}
+
+enum log_read_answer log_read(struct log *l, const struct log_read *r, struct log_got *out, struct err *e)
+{
+    struct place at = {.stable = r->stable};
+    enum log_read_answer answer = LOG_READ_DONE;
+    struct err mine;
+
+    *out = (struct log_got){.next = r->offset, .piece.fd = -1};
+    if (!open_place(l, r->topic, r->partition, r->offset, &at, &mine))
+        answer = mine.kind == ERR_NONE ? LOG_READ_DONE : LOG_READ_FAILED;
+    else if (!read_now(&at, r, out))
+        answer = LOG_READ_LATER;
+    if (answer == LOG_READ_LATER && !r->now) {
+        mine.kind = ERR_NONE;
+        answer = fetch_piece(&at, r->offset, r->max_bytes, &out->piece, &mine) || mine.kind == ERR_NONE
+                     ? LOG_READ_DONE
+                     : LOG_READ_FAILED;
+        out->next = out->piece.n > 0 ? out->piece.next : r->offset;
+    }
+    part_unref(at.part);
+    if (answer == LOG_READ_FAILED)
+        *e = mine;
+    return answer;
 }
 
 bool log_range(struct log *l, struct str topic, int32_t partition, struct log_range *out)

@@ -189,9 +189,35 @@ struct log_piece {
 };
 bool log_fetch_piece(struct log *l, struct str topic, int32_t partition, int64_t offset, size_t max_bytes,
                      struct log_piece *out, struct err *e) MUST_CHECK;
-/* As log_fetch_piece, but only what is below the last stable offset; at it there is nothing, as at the end. */
-bool log_fetch_stable_piece(struct log *l, struct str topic, int32_t partition, int64_t offset,
-                            size_t max_bytes, struct log_piece *out, struct err *e) MUST_CHECK;
+/*
+ * The way for a server: few bytes, and those that were written last, are copied to the caller's memory; others are a piece. Both were checked.
+ * With `now` it never waits for a disk, so that a loop may ask.
+ */
+struct log_read {
+    struct str topic;
+    int32_t partition;
+    int64_t offset;
+    size_t max_bytes;  // one batch may be more
+    size_t copy_bytes; // up to as many are few
+    bool stable;       // only what is below the last stable offset; at it there is nothing, as at the end
+    bool now;
+    /* Memory for n bytes, perhaps some more than max_bytes; NULL: there is none. Called once at most. */
+    void *(*room)(void *arg, size_t n);
+    void *arg;
+};
+struct log_got {
+    uint8_t *p; // in the room
+    size_t n;   // 0, and no piece: it is the end
+    struct log_piece piece;
+    int64_t next; // the offset behind the last batch
+};
+enum log_read_answer {
+    LOG_READ_DONE,
+    LOG_READ_LATER,
+    LOG_READ_FAILED
+}; // LATER: `now` was asked for, and it takes a disk
+enum log_read_answer log_read(struct log *l, const struct log_read *r, struct log_got *out,
+                              struct err *e) MUST_CHECK;
 /*
  * For who reads what is committed alone: as log_fetch, but *offset moves on to where to read next, nothing is given from the last stable
  * offset on, and markers and what was aborted are left out. So `out` may stay empty though *offset has moved.

@@ -94,6 +94,8 @@ void seg_unref(struct seg *s);
 int seg_fd(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
 /* Up to n bytes at pos, from memory what is there, else from that descriptor; fewer only at the end of the file. -1 and e on failure. */
 ssize_t seg_read(const struct seg *s, int fd, void *p, size_t n, int64_t pos, struct err *e) MUST_CHECK;
+/* How many of n bytes at pos are among those in memory that were written last, copied. */
+size_t seg_read_newest(const struct seg *s, void *p, size_t n, int64_t pos);
 /* Opens it for appending at `staged`; what lies there was never published and is cut off. The second leaves it in place. */
 bool seg_open_write(struct part *p, struct seg *s, bool create, struct err *e) MUST_CHECK;
 bool seg_open_replay(struct part *p, struct seg *s, struct err *e) MUST_CHECK;
@@ -107,6 +109,8 @@ void seg_forget_old(struct part *p, struct seg *s);
 void seg_index_add(struct seg *s, int64_t offset, int64_t pos, int64_t max_ts);
 int64_t seg_pos_of_offset(const struct seg *s,
                           int64_t offset); // where to begin to look for the batch with offset
+/* Where batches end that begin at pos: the last place the index knows up to `most`, or else the first one behind it. */
+int64_t seg_pos_between(const struct seg *s, int64_t pos, int64_t most);
 int64_t seg_pos_of_time(const struct seg *s, int64_t time); // all before are older
 void seg_index_drop(struct seg *s);
 /* The time of its newest record, for retention. Of records without a time it is the segment's own; the header of a batch of

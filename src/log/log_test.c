@@ -342,6 +342,91 @@ TEST(fetch_tells_what_is_wrong)
     buf_fini(&b);
 }
 
+/* ---- as a server reads ---- */
+
+static void *room(void *arg, size_t n)
+{
+    struct buf *b = arg;
+
+    buf_reset(b);
+    return buf_room(b, n);
+}
+
+static ssize_t nothing_cached(struct os *os, int fd, void *p, size_t n, int64_t at)
+{
+    (void)os;
+    (void)fd;
+    (void)p;
+    (void)n;
+    (void)at;
+    errno = EAGAIN;
+    return -1;
+}
+
+/* From the batch on that holds offset. */
+static struct str batches_from(struct str bytes, int64_t offset)
+{
+    struct str rest = bytes, one;
+    struct batch_header h;
+
+    while (batch_cut(&rest, &one, &h) && h.base_offset + h.last_offset_delta < offset)
+        bytes = rest;
+    return bytes;
+}
+
+TEST(few_bytes_are_copied_and_others_are_a_piece)
+{
+    struct testlog t = {0};
+    struct buf b = buf_make(MIB), all = buf_make(MIB), none = buf_make(0);
+    struct log_read r = {
+        .topic = STR("a"), .max_bytes = 100000, .copy_bytes = 65536, .room = room, .arg = &b};
+    struct log_got got;
+    uint8_t *bytes;
+
+    OK(testlog_start(&t));
+    OK(testlog_topic(&t, "a", 1));
+    for (int64_t i = 0; i < 10; i++)
+        OK(testlog_append(&t, "a", 0, 10 * i, 10, 300) == 10 * i);
+    OK(log_fetch(t.l, STR("a"), 0, 0, 100000, &all, &t.e));
+    t.os.os.pread_now = t.os.os.pread; // a file system in memory cannot tell
+    for (r.offset = 0; r.offset < 100; r.offset++) {
+        struct str want = batches_from(buf_view(&all), r.offset);
+
+        r.now = r.offset % 2;
+        r.room = room;
+        OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n == want.n && got.next == 100 &&
+           got.piece.n == 0);
+        OK(memcmp(got.p, want.p, want.n) == 0);
+        r.copy_bytes = r.offset % 3 ? 100 : 65536;
+        r.arg = r.offset % 3 ? &b : &none; // few or not: there is no room
+        OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n == 0 && got.next == 100 &&
+           got.piece.n == want.n);
+        bytes = mem_alloc(want.n);
+        OK(os_read(os_real(), got.piece.fd, bytes, want.n, got.piece.at, &t.e) &&
+           memcmp(bytes, want.p, want.n) == 0);
+        mem_free(bytes);
+        os_close(os_real(), got.piece.fd);
+        r.copy_bytes = 65536;
+        r.arg = &b;
+    }
+    OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n == 0 && got.piece.n == 0 && got.next == 100);
+    r.offset = 101;
+    OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_FAILED && t.e.kind == ERR_NOT_FOUND);
+    r.offset = 15;
+    r.max_bytes = 1;
+    OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n < all.n / 9 && got.next == 20);
+    r.max_bytes = 3 * all.n / 10 + 1;
+    OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n > 0 && got.n <= 3 * all.n / 10);
+    t.os.os.pread_now = nothing_cached;
+    r.now = true;
+    OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_LATER && got.n == 0 && got.piece.n == 0);
+    r.now = false;
+    OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n > 0);
+    OK(testlog_end(&t));
+    buf_fini(&b);
+    buf_fini(&all);
+}
+
 /* ---- segments of one group ---- */
 
 /* Appends that wait for one group: the committer is held by the first one's answer until all are queued. */

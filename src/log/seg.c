@@ -77,15 +77,22 @@ int seg_fd(struct part *p, struct seg *s, struct err *e)
     return fd;
 }
 
-ssize_t seg_read(const struct seg *s, int fd, void *p, size_t n, int64_t pos, struct err *e)
+size_t seg_read_newest(const struct seg *s, void *p, size_t n, int64_t pos)
 {
     size_t got = 0;
-    ssize_t rest;
 
     if (s->direct && __atomic_load_n(&s->dfd, __ATOMIC_ACQUIRE) >= 0)
         for (size_t k;
              got < n && (k = direct_read(s->direct, s, (char *)p + got, n - got, pos + (int64_t)got)) > 0;)
             got += k;
+    return got;
+}
+
+ssize_t seg_read(const struct seg *s, int fd, void *p, size_t n, int64_t pos, struct err *e)
+{
+    size_t got = seg_read_newest(s, p, n, pos);
+    ssize_t rest;
+
     if (got == n)
         return (ssize_t)got;
     rest = os_read_some(s->os, fd, (char *)p + got, n - got, pos + (int64_t)got, e);
@@ -178,6 +185,25 @@ int64_t seg_pos_of_offset(const struct seg *s, int64_t offset)
             hi = mid;
     }
     return lo ? s->idx[lo - 1].pos : 0;
+}
+
+int64_t seg_pos_between(const struct seg *s, int64_t pos, int64_t most)
+{
+    size_t lo = 0, hi = s->idx_n; // the last entry at or below most is before hi
+
+    if (s->size <= most)
+        return s->size;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (s->idx[mid].pos <= most)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo > 0 && s->idx[lo - 1].pos > pos)
+        return s->idx[lo - 1].pos;
+    return lo < s->idx_n ? s->idx[lo].pos : s->size;
 }
 
 int64_t seg_pos_of_time(const struct seg *s, int64_t time)

@@ -125,6 +125,8 @@ const char *conn_peer(struct conn *c); // "127.0.0.1:4711"
 /* Queues bytes. Takes over the memory of b and leaves it empty with the same limit. Bytes go out in the order queued. */
 void conn_send(struct conn *c, struct buf *b);
 void conn_send_copy(struct conn *c, struct str bytes); // small pieces
+/* Queues bytes that stay the caller's, unchanged until release(arg) is called on the loop: they have been sent or the connection is gone. */
+void conn_send_lent(struct conn *c, void *p, size_t n, loop_fn *release, void *arg);
 /* Queues n bytes of an open file from `at`, sent from the page cache without a copy where the kernel can. Takes fd. */
 void conn_send_file(struct conn *c, int fd, int64_t at, size_t n);
 /*

@@ -101,6 +101,8 @@ struct out {
     size_t at, n; // bytes sent, bytes in all
     int fd;       // -1: p
     int64_t file_at;
+    loop_fn *release; // NULL: p is ours
+    void *arg;
 };
 
 struct conn {

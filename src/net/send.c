@@ -15,12 +15,20 @@
 
 enum { IOV_MOST = 64, TLS_PIECE = 16 * 1024, FILE_PIECE = 1 << 20 };
 
+static void out_end(struct out *o)
+{
+    os_close(os_real(), o->fd);
+    if (o->release)
+        o->release(o->arg);
+    else
+        mem_free(o->p);
+    mem_free(o);
+}
+
 static void queue(struct conn *c, struct out *o)
 {
     if (c->gone || c->closing) {
-        os_close(os_real(), o->fd);
-        mem_free(o->p);
-        mem_free(o);
+        out_end(o);
         return;
     }
     if (!c->out)
@@ -54,6 +62,15 @@ void conn_send_copy(struct conn *c, struct str bytes)
     buf_fini(&b);
 }
 
+void conn_send_lent(struct conn *c, void *p, size_t n, loop_fn *release, void *arg)
+{
+    struct out *o = MEM_NEW(struct out);
+
+    assert(n > 0);
+    *o = (struct out){.p = p, .n = n, .fd = -1, .release = release, .arg = arg};
+    queue(c, o);
+}
+
 void conn_send_file(struct conn *c, int fd, int64_t at, size_t n)
 {
     struct out *o = MEM_NEW(struct out);
@@ -81,9 +98,7 @@ static void pop(struct conn *c)
     c->out = o->next;
     if (!c->out)
         c->out_tail = &c->out;
-    os_close(os_real(), o->fd);
-    mem_free(o->p);
-    mem_free(o);
+    out_end(o);
 }
 
 void out_free(struct conn *c)

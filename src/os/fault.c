@@ -38,6 +38,13 @@ static ssize_t fault_pread(struct os *os, int fd, void *p, size_t n, int64_t at)
     return hit(f, false) ? -1 : f->under->pread(f->under, fd, p, n, at);
 }
 
+static ssize_t fault_pread_now(struct os *os, int fd, void *p, size_t n, int64_t at)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, false) ? -1 : f->under->pread_now(f->under, fd, p, n, at);
+}
+
 static ssize_t fault_pwritev(struct os *os, int fd, const struct iovec *v, int count, int64_t at)
 {
     struct os_fault *f = fault_of(os);
@@ -153,6 +160,7 @@ void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind
             {
                 .open = fault_open,
                 .pread = fault_pread,
+                .pread_now = fault_pread_now,
                 .pwritev = fault_pwritev,
                 .fdatasync = fault_fdatasync,
                 .fsync = fault_fsync,

@@ -76,6 +76,18 @@ ssize_t os_read_some(struct os *os, int fd, void *p, size_t n, int64_t at, struc
     return (ssize_t)got;
 }
 
+bool os_read_now(struct os *os, int fd, void *p, size_t n, int64_t at)
+{
+    for (size_t got = 0; got < n;) {
+        ssize_t r = os->pread_now(os, fd, (char *)p + got, n - got, at + (int64_t)got);
+
+        if (r == 0 || (r < 0 && errno != EINTR))
+            return false;
+        got += r > 0 ? (size_t)r : 0;
+    }
+    return true;
+}
+
 bool os_read(struct os *os, int fd, void *p, size_t n, int64_t at, struct err *e)
 {
     ssize_t got = os_read_some(os, fd, p, n, at, e);

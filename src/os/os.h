@@ -35,6 +35,8 @@ struct os {
     int (*open)(struct os *os, const char *path,
                 int flags); // flags of open(2); files are made with mode 0600
     ssize_t (*pread)(struct os *os, int fd, void *p, size_t n, int64_t at);
+    ssize_t (*pread_now)(struct os *os, int fd, void *p, size_t n,
+                         int64_t at); // what is in memory; -1 and EAGAIN: nothing, or it cannot be told
     ssize_t (*pwritev)(struct os *os, int fd, const struct iovec *v, int count, int64_t at);
     int (*fdatasync)(struct os *os, int fd);
     int (*fsync)(struct os *os, int fd);
@@ -70,6 +72,8 @@ bool os_writev(struct os *os, int fd, struct iovec *v, int count, int64_t at, st
 bool os_read(struct os *os, int fd, void *p, size_t n, int64_t at, struct err *e) MUST_CHECK;
 /* Up to n bytes, fewer only at the end of the file. -1 and e on failure. */
 ssize_t os_read_some(struct os *os, int fd, void *p, size_t n, int64_t at, struct err *e) MUST_CHECK;
+/* Fills all of p without waiting for a disk. False: not all is in memory, and p has anything. */
+bool os_read_now(struct os *os, int fd, void *p, size_t n, int64_t at) MUST_CHECK;
 bool os_sync(struct os *os, int fd,
              struct err *e) MUST_CHECK; // fdatasync; after a failure the data must be taken for lost
 bool os_sync_dir(struct os *os, const char *path,

@@ -532,6 +532,7 @@ struct ram *ram_new(uint64_t seed)
     r->os = (struct os){
         .open = ram_open,
         .pread = ram_pread,
+        .pread_now = ram_pread,
         .pwritev = ram_pwritev,
         .fdatasync = ram_fsync,
         .fsync = ram_fsync,

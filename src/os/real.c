@@ -22,6 +22,17 @@ static ssize_t real_pread(struct os *os, int fd, void *p, size_t n, int64_t at)
     return pread(fd, p, n, at);
 }
 
+static ssize_t real_pread_now(struct os *os, int fd, void *p, size_t n, int64_t at)
+{
+    struct iovec v = {p, n};
+    ssize_t got = preadv2(fd, &v, 1, at, RWF_NOWAIT);
+
+    (void)os;
+    if (got < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) // the file system cannot tell
+        errno = EAGAIN;
+    return got;
+}
+
 static ssize_t real_pwritev(struct os *os, int fd, const struct iovec *v, int count, int64_t at)
 {
     (void)os;
@@ -172,6 +183,7 @@ struct os *os_real(void)
     static struct os os = {
         .open = real_open,
         .pread = real_pread,
+        .pread_now = real_pread_now,
         .pwritev = real_pwritev,
         .fdatasync = real_fdatasync,
         .fsync = real_fsync,
