@@ -27,6 +27,7 @@ class Client:
         self.name, self.seed = name, seed
         self.random, self.note, self.orders = random.Random(f"{seed} {name}"), Record(path), Orders()
         self.sent, self.rebalances, self.rows = 0, 0, []
+        self.answered = False  # something of the transaction that is open
         self.base = {"bootstrap.servers": f"127.0.0.1:{port}", "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 100,
                      "topic.metadata.refresh.fast.interval.ms": 50, "socket.timeout.ms": 3000, "log_level": 0,
                      "error_cb": lambda _: None}
@@ -55,6 +56,7 @@ class Client:
 
     def told(self, message_id, error, message):
         if error is None:
+            self.answered = True
             self.note("acked", message_id, message.offset())
         else:
             # A purged queue says nothing sure: a message may wait there for its second try.
@@ -98,7 +100,7 @@ class Client:
         self.until_done(lambda: p.init_transactions(5))
         return p
 
-    def until_done(self, step):
+    def until_done(self, step, expected=None):
         """Runs a step of the transactional API; what may be tried again is.  Gives the error that ends it, or None."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -107,19 +109,32 @@ class Client:
                 return None
             except KafkaException as e:
                 error = e.args[0]
-                if error.fatal() and error.code() != KafkaError._FENCED:
+                if error.fatal() and error.code() not in (KafkaError._FENCED, expected):
                     self.note("trouble", why(error))
                 if not error.retriable() or time.monotonic() > deadline:
                     if error.retriable():
                         self.note("trouble", f"no end of trying within {PATIENCE_SECONDS} s: {why(error)}")
                     return error
 
+    def begin(self, p, txn):
+        p.begin_transaction()
+        self.note("begin", txn)
+        self.answered = False
+
+    def abort(self, p):
+        """
+        When nothing of the transaction was answered, its AddPartitionsToTxn may have been lost with the broker, and there is nothing to
+        abort: Kafka says INVALID_TXN_STATE too, and librdkafka takes that for fatal.
+        """
+        nothing = None if self.answered else KafkaError.INVALID_TXN_STATE
+        return self.until_done(lambda: p.abort_transaction(10), nothing)
+
     def finish(self, p, txn, commit):
         """Commits or aborts; "ok", or the error that tells what to do next.  The outcome is in the history."""
         with contextlib.suppress(KafkaException):
             p.flush(10)
         self.note("end", txn, "commit" if commit else "abort")
-        error = self.until_done(lambda: (p.commit_transaction if commit else p.abort_transaction)(10))
+        error = self.until_done(lambda: p.commit_transaction(10)) if commit else self.abort(p)
         self.note("ended", txn, "info" if error else "ok", why(error) if error else "")
         return error
 
@@ -155,8 +170,7 @@ class Client:
     def one_transaction(self, p, txn, luck):
         """Gives the instance to go on with."""
         try:
-            p.begin_transaction()
-            self.note("begin", txn)
+            self.begin(p, txn)
             for _ in range(self.random.choice([1, 1, 3])):
                 self.burst(p, "t", txn=txn)
                 p.poll(self.random.choice([0, 0.01]))
@@ -169,7 +183,7 @@ class Client:
             return self.zombie(p, txn)
         error = self.finish(p, txn, luck > 0.25)
         if error and error.txn_requires_abort():
-            error = self.until_done(lambda: p.abort_transaction(10))
+            error = self.abort(p)
         if error:
             self.give_up(p)
             return self.transactional()
@@ -316,8 +330,7 @@ class Client:
             return True
         luck = 0.5 if hurry else self.random.random()
         try:
-            p.begin_transaction()
-            self.note("begin", txn)
+            self.begin(p, txn)
             for _, _, message_id in rows:
                 self.send(p, "out", txn, message_id)
                 p.poll(0)
@@ -326,6 +339,7 @@ class Client:
                 at[partition] = offset + 1
             error = self.until_done(lambda: p.send_offsets_to_transaction(
                 [TopicPartition("in", k, v) for k, v in at.items()], c.consumer_group_metadata(), 10))
+            self.answered = self.answered or not error
         except KafkaException as e:
             error = e.args[0]
         if error or luck < 0.1:
