@@ -23,6 +23,17 @@ def load(*args, program="bench_kafka_load"):
     return [float(x) for x in done.stdout.split()]
 
 
+def made(broker, topic):
+    """The topic, made by asking for it."""
+    load("produce", broker.address, topic, 1, 10)
+    return topic
+
+
+def acked(address, topic, partitions=12, rate=10_000, seconds=4, size=1024):
+    """The median and the p99 of milliseconds that acknowledgements take."""
+    return load(address, topic, partitions, rate, seconds, size, program="bench_kafka_ack")
+
+
 class Broker:
     def __init__(self, partitions=1, **settings):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="broker.", dir=BUILD))

@@ -5,22 +5,16 @@
  *     kafka_load produce ADDRESS TOPIC COUNT BYTES       acks=all, as fast as they go; prints messages a second
  *     kafka_load consume ADDRESS TOPIC PARTITIONS COUNT  all partitions from their beginning; prints messages a second, from the
  *                                                        first on
- *     kafka_load ack ADDRESS TOPIC RATE SECONDS BYTES    at a fixed rate; prints p50 and p99 of the way from the moment a message
- *                                                        was due to its acknowledgement, in ms
  *
  * A message that was not acknowledged ends it with status 1: what is counted is durable as far as the broker keeps its word.
  */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
-#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 enum { MESSAGE_MAX = 1 << 20 };
@@ -92,14 +86,10 @@ static void mock(char **arg)
 
 static void on_ack(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
-    int64_t *due_ns = m->_private;
-
     (void)rk;
     (void)opaque;
     if (m->err)
         fail("not delivered: %s", rd_kafka_err2str(m->err));
-    if (due_ns)
-        *due_ns = now_ns() - *due_ns; // now how long it took
     acked++;
 }
 
@@ -167,72 +157,6 @@ static void produce(char **arg)
     rd_kafka_destroy(rk);
 }
 
-/* ---- latency ---- */
-
-static int by_size(const void *x, const void *y)
-{
-    int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
-
-    return (a > b) - (a < b);
-}
-
-struct poller {
-    rd_kafka_t *rk;
-    atomic_bool stop;
-};
-
-/* Takes acknowledgements; it sleeps until one is there. */
-static void *poll_acks(void *arg)
-{
-    struct poller *p = arg;
-
-    while (!atomic_load(&p->stop))
-        (void)rd_kafka_poll(p->rk, 10);
-    return NULL;
-}
-
-static void sleep_until(int64_t at_ns)
-{
-    struct timespec t = {.tv_sec = at_ns / 1000000000, .tv_nsec = at_ns % 1000000000};
-
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) != 0)
-        ;
-}
-
-/*
- * No thread of it spins: where cores are few, a client that does takes the broker's, and what it measures is the scheduler. The
- * first second is not counted: the client connects then, and a broker makes its files.
- */
-static void ack(char **arg)
-{
-    struct poller p = {.rk = producer(arg[0], "0")};
-    rd_kafka_topic_t *t = topic_of(p.rk, arg[1]);
-    int64_t rate = number(arg[2]), count = rate * number(arg[3]), *ns, *counted, begun;
-    pthread_t poller;
-
-    ns = calloc((size_t)(rate + count), sizeof *ns);
-    counted = ns + rate;
-    (void)prctl(PR_SET_TIMERSLACK, 1UL);
-    if (pthread_create(&poller, NULL, poll_acks, &p) != 0)
-        fail("no thread");
-    begun = now_ns();
-    for (int64_t i = 0; i < rate + count; i++) {
-        ns[i] = begun + i * 1000000000 / rate;
-        sleep_until(ns[i]);
-        if (rd_kafka_produce(t, RD_KAFKA_PARTITION_UA, 0, message, (size_t)number(arg[4]), NULL, 0, &ns[i]) !=
-            0)
-            fail("%s", rd_kafka_err2str(rd_kafka_last_error()));
-    }
-    atomic_store(&p.stop, true);
-    (void)pthread_join(poller, NULL);
-    wait_acks(p.rk, rate + count);
-    qsort(counted, (size_t)count, sizeof *counted, by_size);
-    (void)printf("%.3f %.3f\n", (double)counted[count / 2] / 1e6, (double)counted[count * 99 / 100] / 1e6);
-    free(ns);
-    rd_kafka_topic_destroy(t);
-    rd_kafka_destroy(p.rk);
-}
-
 /* ---- consuming ---- */
 
 static rd_kafka_t *consumer(const char *address)
@@ -292,7 +216,7 @@ int main(int argc, char **argv)
         const char *name;
         int args;
         void (*run)(char **arg);
-    } modes[] = {{"mock", 1, mock}, {"produce", 4, produce}, {"consume", 4, consume}, {"ack", 5, ack}};
+    } modes[] = {{"mock", 1, mock}, {"produce", 4, produce}, {"consume", 4, consume}};
 
     memset(message, 'x', sizeof message);
     for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof *modes; i++)

@@ -7,9 +7,8 @@
  * all together make RATE records a second; who is behind sends at once. Prints: records acknowledged a second, and the
  * median and the 99th percentile of milliseconds from the moment a request was due to its answer.
  */
-#include "base/buf.h"
 #include "base/mem.h"
-#include "log/batch.h"
+#include "kafka_raw.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RECORDS = 10, RECORD_BYTES = 1024, ANSWER_MAX = 512, EVENTS = 256, ERROR_AT = 4 + 4 + 4 + 2 };
+enum { RECORDS = 10, RECORD_BYTES = 1024, ANSWER_MAX = 512, EVENTS = 256 };
 
 struct connection {
     int fd;
@@ -52,37 +51,6 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Produce version 7: header, transactional id, acks, timeout, one topic with one partition. */
-static void make_request(struct buf *b, int32_t partition)
-{
-    static char value[RECORD_BYTES];
-    struct batch_writer w = {0};
-    struct str batch;
-
-    memset(value, 'x', sizeof value);
-    batch_begin(&w, 1 << 20);
-    for (int i = 0; i < RECORDS; i++)
-        batch_add(&w, 0, STR_NULL, str_from(value, sizeof value), NULL, 0);
-    batch = batch_end(&w);
-    *b = buf_make(1 << 20);
-    buf_i32(b, (int32_t)(8 + 2 + 2 + 2 + 4 + 4 + 2 + topic_bytes + 4 + 4 + 4 + batch.n));
-    buf_i16(b, 0); // Produce
-    buf_i16(b, 7);
-    buf_i32(b, 1);
-    buf_i16(b, -1); // no client id
-    buf_i16(b, -1); // no transaction
-    buf_i16(b, -1); // acks: all
-    buf_i32(b, 30000);
-    buf_i32(b, 1);
-    buf_i16(b, (int16_t)topic_bytes);
-    buf_str(b, str_from(topic, topic_bytes));
-    buf_i32(b, 1);
-    buf_i32(b, (int32_t)partition);
-    buf_i32(b, (int32_t)batch.n);
-    buf_str(b, batch);
-    batch_fini(&w);
-}
-
 static void open_connection(struct connection *c, const struct sockaddr_in *at, int epoll, int32_t partition)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
@@ -94,7 +62,7 @@ static void open_connection(struct connection *c, const struct sockaddr_in *at, 
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &ev) != 0)
         fail("epoll_ctl");
-    make_request(&c->request, partition);
+    c->request = raw_produce(str_from(topic, topic_bytes), partition, RECORDS, RECORD_BYTES);
 }
 
 static void send_request(struct connection *c)
@@ -130,7 +98,7 @@ static bool take_answer(struct connection *c)
         fail("too long an answer");
     if (c->got < size + 4)
         return false;
-    memcpy(&error, c->answer + ERROR_AT + topic_bytes + 4 + 4, 2);
+    memcpy(&error, c->answer + RAW_ERROR_AT + topic_bytes, 2);
     if (error != 0) {
         (void)fprintf(stderr, "kafka_many: error %u\n", ntohs(error));
         exit(1); // NOLINT(concurrency-mt-unsafe): the bench is over

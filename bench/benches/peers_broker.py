@@ -14,14 +14,14 @@ peers.broker_memory       resident MB after that.
 import statistics
 import sys
 
-from broker_rig import ROOT, Broker, load
+from broker_rig import ROOT, Broker, acked, load, made
 
 sys.path.insert(0, str(ROOT / "bench" / "peers"))
 from kafka import Kafka  # noqa: E402
 
 FIGURES = ["peers.broker_produce", "peers.broker_consume", "peers.broker_consume_cold", "peers.broker_consume_librdkafka",
            "peers.broker_ack_p99_ms", "peers.broker_memory"]
-NEEDS = ["tarn", "bench_kafka_load", "bench_kafka_read"]
+NEEDS = ["tarn", "bench_kafka_ack", "bench_kafka_load", "bench_kafka_read"]
 ONLY_BY_NAME = True  # it needs Java and Maven Central
 TURNS, MESSAGES, BYTES, READS = 5, 300_000, 1024, 5
 
@@ -47,7 +47,7 @@ def run():
             pairs["consume_cold"].append(cold)
             pairs["consume"].append(warm)
             pairs["consume_librdkafka"].append([load("consume", b.address, topic, 12, MESSAGES)[0] for b in both])
-        ack = [[load("ack", b.address, "ack", 10_000, 5, BYTES)[1] for b in both] for _ in range(3)]
+        ack = [[acked(b.address, made(b, "ack"))[1] for b in both] for _ in range(3)]
         memory = [b.resident_mb() for b in both]
     peer = "Apache Kafka 4.1"
     for name, unit, pair in (*((name, "msg/s", middle(pairs[name])) for name in pairs),
