@@ -99,4 +99,40 @@ TEST(every_version_is_answered_and_no_other)
     end();
 }
 
+static struct k_epoch_end_res_partition epoch_end(int fd, int version, int32_t partition,
+                                                  int32_t current_epoch, int32_t epoch)
+{
+    struct k_epoch_end_req_partition p = {partition, current_epoch, epoch};
+    struct k_epoch_end_req_topic t = {STR("t"), &p, 1};
+    struct k_epoch_end_res res;
+
+    call(fd, &OFFSET_FOR_LEADER_EPOCH, version, &(struct k_epoch_end_req){-1, &t, 1}, &res);
+    OK(res.topics_n == 1 && res.topics[0].partitions_n == 1);
+    return res.topics[0].partitions[0];
+}
+
+/* By this a consumer finds that its log was cut (KIP-320). There has been one leader, so one epoch. */
+TEST(the_end_of_an_epoch)
+{
+    struct k_epoch_end_res_partition p;
+    struct batch_writer w = {0};
+    int fd;
+
+    begin();
+    fd = dial();
+    (void)ensure(fd, "t");
+    OK(produce(fd, 9, "t", batch_of(&w, 7, 1, STR("k"))).error == K_NONE);
+    for (int v = 2; v <= 4; v++) {
+        p = epoch_end(fd, v, 0, -1, 0);
+        OK(p.error == K_NONE && p.leader_epoch == 0 && p.end_offset == 7);
+        p = epoch_end(fd, v, 0, 0, 5); // of another cluster: nothing is known of it
+        OK(p.error == K_NONE && p.leader_epoch == -1 && p.end_offset == -1);
+        OK(epoch_end(fd, v, 0, 1, 0).error == K_UNKNOWN_LEADER_EPOCH);
+        OK(epoch_end(fd, v, 9, -1, 0).error == K_UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    batch_fini(&w);
+    close(fd);
+    end();
+}
+
 TEST_MAIN
