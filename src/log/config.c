@@ -66,9 +66,14 @@ static struct log_pairs copy_pairs(const struct log_pairs *p, struct arena *a)
 
 /* ---- all of them ---- */
 
+/* The scope and the name; of a group that may have any bytes, zeros too. */
 static struct str key_of(enum log_config_scope scope, struct str name, struct arena *a)
 {
-    return str_of(arena_fmt(a, "%d %.*s", (int)scope, STR_ARG(name)));
+    char *key = arena_alloc(a, name.n + 1);
+
+    key[0] = (char)scope;
+    memcpy(key + 1, name.n > 0 ? name.p : "", name.n);
+    return str_from(key, name.n + 1);
 }
 
 static const struct one *find(const struct config *c, enum log_config_scope scope, struct str name)

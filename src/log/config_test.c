@@ -180,6 +180,30 @@ TEST(what_contradicts_is_refused_and_a_check_keeps_nothing)
     OK(testlog_end(&t));
 }
 
+/* A group's name is any bytes: what is kept must be read again, or the program would not start. */
+TEST(names_with_zeros_are_others)
+{
+    static const char one[] = "g\0one", two[] = "g\0two";
+    struct testlog t = {0};
+    struct log_config_change c = {.scope = LOG_OF_GROUP, .fn = put};
+    struct want w = {"consumer.session.timeout.ms", "50000"};
+
+    c.arg = &w;
+    OK(testlog_start(&t));
+    c.name = str_from(one, sizeof one - 1);
+    OK(log_change_config(t.l, &c, &t.e));
+    c.name = str_from(two, sizeof two - 1);
+    OK(has(&t, LOG_OF_GROUP, "g", w.key, NULL) && log_change_config(t.l, &c, &t.e));
+    for (int i = 0; i < 2; i++) {
+        int64_t number;
+
+        OK(has(&t, LOG_OF_GROUP, "g", w.key, NULL));
+        OK(log_config_number(t.l, LOG_OF_GROUP, str_from(one, sizeof one - 1), str_of(w.key), &number));
+        reopen(&t);
+    }
+    OK(testlog_end(&t));
+}
+
 TEST(a_damaged_file_is_told)
 {
     struct testlog t = {0};
