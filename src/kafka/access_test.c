@@ -484,6 +484,9 @@ TEST(users_that_clients_make)
     call(root, &ALTER_SCRAM, 0, &req, &res);
     OK(res.users[0].error == K_UNACCEPTABLE_CREDENTIAL);
     up.iterations = 8192;
+    up.name = STR("n\xffw"); // the file would give back another
+    call(root, &ALTER_SCRAM, 0, &req, &res);
+    OK(res.users[0].error == K_UNACCEPTABLE_CREDENTIAL);
     up.name = STR("alice"); // of the settings
     call(root, &ALTER_SCRAM, 0, &req, &res);
     OK(res.users[0].error == K_UNACCEPTABLE_CREDENTIAL &&

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "os/os.h"
 #include "os/thread.h"
 
@@ -63,6 +64,12 @@ static bool fits(const struct acl *filter, const struct acl *one)
            (filter->permission == ACL_ANY_PERMISSION || filter->permission == one->permission);
 }
 
+/* What the file gives back as it was: JSON's texts are UTF-8, and what reads it takes no zeros. */
+static bool is_text(struct str s)
+{
+    return utf8_ok(s) && str_find(s, 0) < 0;
+}
+
 bool acl_check(const struct acl *one, const char **why)
 {
     *why = NULL;
@@ -82,6 +89,8 @@ bool acl_check(const struct acl *one, const char **why)
         *why = "this operation is not known here";
     else if (one->permission != ACL_DENY && one->permission != ACL_ALLOW)
         *why = "an ACL allows or denies";
+    else if (!is_text(one->name) || !is_text(one->principal) || !is_text(one->host))
+        *why = "names are UTF-8 without zeros";
     return *why == NULL;
 }
 

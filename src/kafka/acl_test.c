@@ -246,6 +246,12 @@ TEST(acls_that_cannot_be)
     REFUSED(bad.operation = ACL_ANY_OPERATION);
     REFUSED(bad.operation = 0);
     REFUSED(bad.permission = ACL_ANY_PERMISSION);
+    /* The file could not be read again, and the program would not start. */
+    REFUSED(bad.name = str_from("a\0b", 3));
+    REFUSED(bad.principal = str_from("User:\0", 6));
+    REFUSED(bad.host = str_from("\0", 1));
+    REFUSED(bad.name = STR("\xff"));
+    REFUSED(bad.principal = STR("User:\xc0\x80"));
 #undef REFUSED
 }
 

@@ -3,6 +3,7 @@
  * are jobs, one after the other.
  */
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "kafka/acl.h"
 #include "kafka/kafka_int.h"
 
@@ -288,8 +289,9 @@ static struct k_alter_scram_res_user upsert_one(struct kafka_req *q,
 
     if (!mechanism_of(u->mechanism, &c.mechanism))
         return refused(u->name, K_UNSUPPORTED_SASL_MECHANISM, "this mechanism is not known here");
-    if (u->name.n == 0 || u->name.n > AUTH_NAME_MAX || memchr(u->name.p, 0, u->name.n))
-        return refused(u->name, K_UNACCEPTABLE_CREDENTIAL, "a user's name has 1 to 255 bytes");
+    if (u->name.n == 0 || u->name.n > AUTH_NAME_MAX || str_find(u->name, 0) >= 0 || !utf8_ok(u->name))
+        return refused(u->name, K_UNACCEPTABLE_CREDENTIAL,
+                       "a user's name has 1 to 255 bytes of UTF-8 without zeros");
     if (auth_is_fixed(q->k->users, u->name))
         return refused(u->name, K_UNACCEPTABLE_CREDENTIAL, "this user is in tarn.yaml: change it there");
     if (u->iterations < SCRAM_ITERATIONS || u->iterations > SCRAM_ITERATIONS_MOST)
