@@ -34,96 +34,147 @@ static bool group_ok(struct str s, size_t i)
     return at(s, i) == ':' || (at(s, i) == ')' && i > start);
 }
 
-/* The letter behind a backslash; punctuation stands for itself. */
-static bool escape_ok(char c)
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* The letter behind a backslash, one of `known`; punctuation stands for itself. */
+static bool escape_ok(char c, const char *known)
 {
     if (c == '\0' || (unsigned char)c >= 0x80)
         return false;
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-        return strchr("aftnrvxQEAbBzdDsSwWpP0", c) != NULL;
+    if (is_letter(c) || (c >= '0' && c <= '9'))
+        return strchr(known, c) != NULL;
     return true;
 }
 
-/* The number of "{n" is read by PCRE2; here only that it is not above RE2's limit. */
-static bool repeat_ok(struct str s, size_t i)
+/* The end of "{2}", "{2,}" or "{2,3}", with *most its largest number; 0: the brace is no repeat but stands for itself. */
+static size_t repeat_end(struct str s, size_t i, int *most)
 {
+    bool digit = false, comma = false;
+
+    *most = 0;
     for (int n = 0; i < s.n && s.p[i] != '}'; i++) {
-        if (s.p[i] == ',')
+        char c = s.p[i];
+
+        if (c == ',' && digit && !comma) {
+            comma = true;
             n = 0;
-        else if (s.p[i] < '0' || s.p[i] > '9')
-            return true; // not a repeat, so it stands for itself
-        else if ((n = n * 10 + (s.p[i] - '0')) > REPEAT_MAX)
-            return false;
+        } else if (c >= '0' && c <= '9') {
+            digit = true;
+            n = n > REPEAT_MAX ? n : n * 10 + (c - '0');
+            *most = n > *most ? n : *most;
+        } else {
+            return 0;
+        }
     }
-    return true;
+    return digit && i < s.n ? i : 0;
 }
 
-/* One piece of a pattern, outside of brackets: why it is not RE2's, or NULL. *repeats: it is a repeat of what is before it. */
-static const char *piece(struct str s, size_t i, bool *repeats)
-{
-    bool again = *repeats;
+/* A walk through a pattern. */
+struct walk {
+    struct str s;
+    size_t i;
+    bool repeats; // what is before i is a repeat, which may not be repeated
+};
 
-    *repeats = false;
+/* A repeat that ends at `end`, with what makes it lazy, which changes nothing here. */
+static const char *repeat(struct walk *w, size_t end, int most)
+{
+    bool again = w->repeats;
+
+    w->i = at(w->s, end + 1) == '?' ? end + 1 : end;
+    w->repeats = true;
+    return again ? "a repeat of a repeat" : most > REPEAT_MAX ? "repeats above 1000" : NULL;
+}
+
+static const char *piece(struct walk *w)
+{
+    struct str s = w->s;
+    size_t i = w->i, end;
+    int most = 0;
+
     switch (s.p[i]) {
+    case '*':
+    case '+':
+    case '?':
+        return repeat(w, i, 0);
+    case '{':
+        end = repeat_end(s, i + 1, &most);
+        if (end > 0)
+            return repeat(w, end, most);
+        break;
     case '(':
         if (at(s, i + 1) == '*')
             return "verbs";
-        return at(s, i + 1) == '?' && !group_ok(s, i + 2)
-                   ? "groups that look around, are atomic or have conditions"
-                   : NULL;
-    case '*':
-    case '+':
-        *repeats = true;
-        return again ? "a repeat of a repeat" : NULL;
-    case '?':
-        return NULL; // after a repeat it makes it lazy, which changes nothing here
-    case '{':
-        return repeat_ok(s, i + 1) ? NULL : "repeats above 1000";
+        if (at(s, i + 1) == '?') {
+            if (!group_ok(s, i + 2))
+                return "groups that look around, are atomic or have conditions";
+            w->i++;
+        }
+        break;
     default:
-        return NULL;
+        break;
     }
+    w->repeats = false;
+    return NULL;
 }
 
-/* The end of a bracket that begins at i; RE2 and PCRE2 agree on what is in it. */
-static size_t bracket_end(struct str s, size_t i)
+/* Behind "[:": the place of ":]"'s bracket; 0: it names no class, so PCRE2 takes each character for itself. */
+static size_t class_end(struct str s, size_t i)
 {
-    i += at(s, i + 1) == '^' ? 2 : 1;
+    for (i += at(s, i) == '^'; is_letter(at(s, i));)
+        i++;
+    return at(s, i) == ':' && at(s, i + 1) == ']' ? i + 1 : 0;
+}
+
+/* From '[' to its ']'. What is in between is for PCRE2, but where it ends must be the same for both. */
+static const char *bracket(struct walk *w)
+{
+    struct str s = w->s;
+    size_t i = w->i + (at(s, w->i + 1) == '^' ? 2 : 1), end;
+
     for (i += at(s, i) == ']'; i < s.n && s.p[i] != ']'; i++) {
         if (s.p[i] == '\\') {
-            i++;
+            if (!escape_ok(at(s, ++i), "aftnrvxdDsSwWpP0"))
+                return "this escape in brackets";
         } else if (s.p[i] == '[' && at(s, i + 1) == ':') {
-            for (i += 2; i < s.n && s.p[i] != ']';)
-                i++;
+            end = class_end(s, i + 2);
+            i = end > 0 ? end : i;
         }
     }
-    return i;
+    w->i = i;
+    w->repeats = false;
+    return NULL;
+}
+
+/* A backslash; "\Q" takes what is up to "\E" for itself. */
+static const char *escape(struct walk *w)
+{
+    struct str s = w->s;
+    size_t from = ++w->i + 1;
+
+    if (!escape_ok(at(s, w->i), "aftnrvxQAbBzdDsSwWpP0"))
+        return "this escape";
+    if (at(s, w->i) != 'Q') {
+        w->repeats = false;
+        return NULL;
+    }
+    for (w->i = from; w->i < s.n && !(s.p[w->i] == '\\' && at(s, w->i + 1) == 'E');)
+        w->i++;
+    w->repeats = w->repeats && w->i == from;
+    w->i++;
+    return NULL;
 }
 
 static const char *not_re2(struct str s)
 {
-    bool repeats = false;
+    const char *why = NULL;
 
-    for (size_t i = 0; i < s.n; i++) {
-        const char *why = NULL;
-
-        if (s.p[i] == '\\') {
-            if (!escape_ok(at(s, i + 1)))
-                return "this escape";
-            if (at(s, i + 1) == 'Q')
-                while (i < s.n && !(s.p[i] == '\\' && at(s, i + 1) == 'E'))
-                    i++;
-            i++;
-            repeats = false;
-        } else if (s.p[i] == '[') {
-            i = bracket_end(s, i);
-            repeats = false;
-        } else {
-            why = piece(s, i, &repeats);
-        }
-        if (why)
-            return why;
-    }
-    return NULL;
+    for (struct walk w = {.s = s}; w.i < s.n && !why; w.i++)
+        why = s.p[w.i] == '\\' ? escape(&w) : s.p[w.i] == '[' ? bracket(&w) : piece(&w);
+    return why;
 }
 
 /* ---- life ---- */
@@ -157,7 +208,7 @@ struct topic_pattern *topic_pattern_new(struct str text, char why[160])
     p->code = code;
     p->found = pcre2_match_data_create(1, NULL);
     p->limits = pcre2_match_context_create(NULL);
-    (void)pcre2_set_match_limit(p->limits, 100000);
+    (void)pcre2_set_match_limit(p->limits, 1); // what goes through the name a second time is nothing of RE2's
     (void)pcre2_set_depth_limit(p->limits, NEST_MAX);
     return p;
 }

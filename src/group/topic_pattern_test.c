@@ -36,14 +36,21 @@ TEST(a_name_matches_as_a_whole)
     OK(matches("a*?", "aaa")); // lazy or not, the whole name
     OK(matches("(?i)ORDERS", "orders") && matches("(?P<x>a)b", "ab") && matches("(?:ab){2}", "abab"));
     OK(matches("[[:alpha:]]+", "abc") && matches("[]a]+", "a") && matches("\\Qa.b\\E", "a.b"));
+    OK(matches("[[:x]+", ":x[") && matches("[[:^alpha:]x]+", "1x2") && matches("a{,2}", "a{,2}"));
+    OK(matches("a{x}+", "a{x}}") && matches("a{2}b?", "aab") && matches("\\Qa+\\E+", "a++") &&
+       matches("(?:a?)?", "a"));
     OK(!matches("\\Qa.b\\E", "axb") && matches("a\\.b", "a.b") && matches("\\d{3}", "123"));
 }
 
 TEST(what_re2_does_not_know_is_refused)
 {
     static const char *const bad[] = {
-        "(a)\\1", "(?=a)a", "(?!a)b", "(?<=a)b", "(?<!a)b", "(?>a)b", "a++",     "a**", "a*+",    "(*COMMIT)",
-        "(?R)",   "\\K",    "\\G",    "\\Ca",    "(?(1)a)", "\\R",    "a{1001}", "\\",  "(?P=x)", "(?#c)"};
+        "(a)\\1", "(?=a)a", "(?!a)b", "(?<=a)b", "(?<!a)b", "(?>a)b", "a++", "a**", "a*+", "(*COMMIT)",
+        "(?R)", "\\K", "\\G", "\\Ca", "(?(1)a)", "\\R", "a{1001}", "\\", "(?P=x)", "(?#c)",
+        /* repeats of repeats, which PCRE2 takes for possessive ones */
+        "a?+", "a{2}+", "(a){2}+", "a{2}{3}", "a??+", "a{2,}*", "a+\\E+", "a+\\Q\\E+", "a{9999999999}",
+        /* what looks as if the bracket went on */
+        "[[:](?=a)]", "[\\Q[:\\E](?=a)]", "[\\Q]\\E]", "[\\b]", "[[:x](?>a)]"};
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         if (!refused(bad[i]))
@@ -73,6 +80,8 @@ TEST(no_pattern_takes_long)
     OK(!matches("(a+)+b", name) && !matches("(a|a)*b", name) && !matches("(a|aa)+b", name));
     OK(!matches("(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)(.*)x", name));
     OK(matches("(a?){200}a*", name));
+    /* What got by would be looked at from every place anew. */
+    OK(refused("(?:.*(?:.*(?:.*x)?+x)?+x)?+") && refused("[[:](?=.*(?=.*(?=.*x)))]"));
 }
 
 TEST_MAIN
