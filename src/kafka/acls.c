@@ -51,11 +51,13 @@ static bool filter_ok(const struct acl *f)
            f->permission <= ACL_ALLOW;
 }
 
+#define TOO_MANY   STR("the request has more filters, or they find more ACLs, than there may be ACLs")
 #define BAD_FILTER STR("the filter has a resource, pattern, operation or permission that is not known here")
 
 static void group_by_resource(struct kafka_req *q, const struct acl *v, size_t n,
                               struct k_describe_acls_res *res)
 {
+    struct k_describe_acls_res_acl *all = ARENA_ARRAY(&q->arena, struct k_describe_acls_res_acl, n);
     struct k_describe_acls_res_resource *last = NULL;
 
     res->resources = ARENA_ARRAY(&q->arena, struct k_describe_acls_res_resource, n);
@@ -66,7 +68,7 @@ static void group_by_resource(struct kafka_req *q, const struct acl *v, size_t n
             last->type = v[i].type;
             last->name = v[i].name;
             last->pattern_type = v[i].pattern;
-            last->acls = ARENA_ARRAY(&q->arena, struct k_describe_acls_res_acl, n - i);
+            last->acls = &all[i];
         }
         last->acls[last->acls_n++] =
             (struct k_describe_acls_res_acl){v[i].principal, v[i].host, v[i].operation, v[i].permission};
@@ -137,22 +139,35 @@ void kafka_create_acls(struct kafka_req *q, const void *in)
     kafka_reply(q, &res);
 }
 
-static void find_matches(struct kafka_req *q, const struct acl *filter, struct k_delete_acls_res_filter *out)
+/*
+ * False: with what the filters before it have found it is more than there may be ACLs. A request may have many filters, and each finds
+ * all that there are.
+ */
+static bool find_matches(struct kafka_req *q, const struct acl *filter, size_t *left,
+                         struct k_delete_acls_res_filter *out)
 {
+    struct arena scratch = {0};
     struct acl *found;
     size_t n;
 
-    acls_list(q->k->acls, filter, &q->arena, &found, &n);
+    acls_list(q->k->acls, filter, &scratch, &found, &n);
+    if (n > *left) {
+        arena_fini(&scratch);
+        return false;
+    }
+    *left -= n;
     out->acls_n = (int32_t)n;
     out->acls = ARENA_ARRAY(&q->arena, struct k_delete_acls_res_acl, n);
     for (size_t i = 0; i < n; i++)
         out->acls[i] = (struct k_delete_acls_res_acl){.type = found[i].type,
-                                                      .name = found[i].name,
+                                                      .name = arena_str(&q->arena, found[i].name),
                                                       .pattern_type = found[i].pattern,
-                                                      .principal = found[i].principal,
-                                                      .host = found[i].host,
+                                                      .principal = arena_str(&q->arena, found[i].principal),
+                                                      .host = arena_str(&q->arena, found[i].host),
                                                       .operation = found[i].operation,
                                                       .permission = found[i].permission};
+    arena_fini(&scratch);
+    return true;
 }
 
 static const void *delete_acls(struct kafka_req *q) // a job
@@ -161,7 +176,7 @@ static const void *delete_acls(struct kafka_req *q) // a job
     struct k_delete_acls_res *res = ARENA_NEW(&q->arena, struct k_delete_acls_res);
     struct acl *v = ARENA_ARRAY(&q->arena, struct acl, (size_t)req->filters_n);
     struct err e;
-    size_t n = 0;
+    size_t n = 0, left = ACLS_MAX;
     bool ok;
 
     res->filters_n = req->filters_n;
@@ -170,13 +185,14 @@ static const void *delete_acls(struct kafka_req *q) // a job
         const struct k_delete_acls_req_filter *f = &req->filters[i];
         struct acl one = {f->type, f->name,      f->pattern_type, f->principal,
                           f->host, f->operation, f->permission};
-        if (filter_ok(&one)) {
-            find_matches(q, &one, &res->filters[i]);
+        if (!filter_ok(&one))
+            res->filters[i] =
+                (struct k_delete_acls_res_filter){.error = K_INVALID_REQUEST, .error_message = BAD_FILTER};
+        else if (i >= ACLS_MAX || !find_matches(q, &one, &left, &res->filters[i]))
+            res->filters[i] =
+                (struct k_delete_acls_res_filter){.error = K_POLICY_VIOLATION, .error_message = TOO_MANY};
+        else
             v[n++] = one;
-        } else {
-            res->filters[i].error = K_INVALID_REQUEST;
-            res->filters[i].error_message = BAD_FILTER;
-        }
     }
     ok = n == 0 || acls_remove(q->k->acls, v, n, &e);
     for (int32_t i = 0; i < req->filters_n && !ok; i++)

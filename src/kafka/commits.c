@@ -187,11 +187,13 @@ static struct positions positions_asked(struct kafka_req *q, struct str group,
 
 static struct positions positions_all(struct kafka_req *q, struct str group)
 {
+    struct k_offset_fetch_res_partition *all;
     struct positions p = {NULL, 0};
     struct offset_at *at;
     size_t n;
 
     offsets_list(q->k->offsets, group, &q->arena, &at, &n);
+    all = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_partition, n);
     p.topics = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_topic, n);
     for (size_t i = 0; i < n; i++) {
         struct k_offset_fetch_res_topic *t = p.n > 0 ? &p.topics[p.n - 1] : NULL;
@@ -199,7 +201,7 @@ static struct positions positions_all(struct kafka_req *q, struct str group)
         if (!t || !str_eq(t->name, at[i].topic)) {
             t = &p.topics[p.n++];
             t->name = at[i].topic;
-            t->partitions = ARENA_ARRAY(&q->arena, struct k_offset_fetch_res_partition, n - i);
+            t->partitions = &all[i];
         }
         t->partitions[t->partitions_n] = position(&at[i], at[i].partition);
         check_stable(q, group, t->name, &t->partitions[t->partitions_n++]);
@@ -228,6 +230,7 @@ static void fetch(void *arg)
     const struct k_offset_fetch_req *req = q->in;
     struct k_offset_fetch_res res = {.groups_n = req->groups_n};
     bool home = says_who(req);
+    struct map told = {0}; // groups whose positions are told whole
     struct positions p;
 
     if (q->version < 8) {
@@ -245,10 +248,17 @@ static void fetch(void *arg)
             res.groups[i] = (struct k_offset_fetch_res_group){.group = g->group, .error = error};
             continue;
         }
+        if (g->topics_n < 0 && map_get(&told, g->group)) {
+            res.groups[i] = *(struct k_offset_fetch_res_group *)map_get(&told, g->group);
+            continue;
+        }
         p = positions_of(q, g->group, g->topics, g->topics_n);
         res.groups[i] =
             (struct k_offset_fetch_res_group){.group = g->group, .topics = p.topics, .topics_n = p.n};
+        if (g->topics_n < 0)
+            (void)map_put(&told, g->group, &res.groups[i]);
     }
+    map_fini(&told);
     kafka_reply(q, &res);
 }
 

@@ -14,6 +14,7 @@ enum {
     RESOURCE_GROUP = 32,
 };
 enum { OP_SET, OP_DELETE, OP_ADD, OP_SUBTRACT };
+enum { TOLD_MOST = 300000 }; // settings in one answer; there may be any number of resources
 
 /* ---- DescribeConfigs ---- */
 
@@ -45,11 +46,11 @@ static void tell(struct kafka_req *q, const struct config_entry *c, struct k_des
                                                   .read_only = c->read_only,
                                                   .source = c->source,
                                                   .type = c->type};
-    out->synonyms = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_synonym, 5);
     if (req->documentation)
         out->documentation = str_of(c->sentence);
     if (!req->synonyms)
         return;
+    out->synonyms = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_synonym, 5);
     add_synonym(out, c->name, c->own, c->source);
     add_synonym(out, broker, c->of_broker, CONFIG_OF_BROKER);
     add_synonym(out, broker, c->of_all_brokers, CONFIG_OF_ALL_BROKERS);
@@ -72,8 +73,9 @@ static const char *why_unknown(int8_t type, struct str name)
     return NULL;
 }
 
-static void describe_one(struct kafka_req *q, const struct k_describe_configs_req_resource *in,
-                         struct k_describe_configs_res_resource *out)
+/* How many settings room was taken for. */
+static size_t describe_one(struct kafka_req *q, const struct k_describe_configs_req_resource *in,
+                           struct k_describe_configs_res_resource *out)
 {
     const char *why = why_unknown(in->type, in->name);
     struct config_entry *all = NULL;
@@ -100,16 +102,28 @@ static void describe_one(struct kafka_req *q, const struct k_describe_configs_re
     for (size_t i = 0; i < n; i++)
         if (is_asked(in, all[i].name))
             tell(q, &all[i], &out->configs[out->configs_n++]);
+    return n;
 }
 
-void kafka_describe_configs(struct kafka_req *q, const void *in)
+void kafka_describe_configs(struct kafka_req *q, const void *in_req)
 {
-    const struct k_describe_configs_req *req = in;
+    const struct k_describe_configs_req *req = in_req;
     struct k_describe_configs_res res = {.resources_n = req->resources_n};
+    size_t told = 0;
 
     res.resources = ARENA_ARRAY(&q->arena, struct k_describe_configs_res_resource, (size_t)req->resources_n);
-    for (int32_t i = 0; i < req->resources_n; i++)
-        describe_one(q, &req->resources[i], &res.resources[i]);
+    for (int32_t i = 0; i < req->resources_n; i++) {
+        const struct k_describe_configs_req_resource *in = &req->resources[i];
+
+        if (told < TOLD_MOST)
+            told += describe_one(q, in, &res.resources[i]);
+        else
+            res.resources[i] = (struct k_describe_configs_res_resource){
+                .error = K_POLICY_VIOLATION,
+                .error_message = STR("the request asks for too many settings at once"),
+                .type = in->type,
+                .name = in->name};
+    }
     kafka_reply(q, &res);
 }
 

@@ -192,11 +192,17 @@ static void describe_home(void *arg)
     struct kafka_req *q = arg;
     const struct k_consumer_describe_req *req = q->in;
     struct k_consumer_describe_res res = {.groups_n = req->groups_n};
+    struct map told = {0};
 
     res.groups = ARENA_ARRAY(&q->arena, struct k_consumer_describe_res_group, (size_t)req->groups_n);
     for (int32_t i = 0; i < req->groups_n; i++) {
         struct k_consumer_describe_res_group *g = &res.groups[i];
 
+        if (map_get(&told, req->groups[i])) {
+            *g = *(struct k_consumer_describe_res_group *)map_get(&told, req->groups[i]);
+            continue;
+        }
+        (void)map_put(&told, req->groups[i], g);
         if (!consumers_describe(q->k->consumers, req->groups[i], &q->arena, g)) {
             *g = (struct k_consumer_describe_res_group){.error = K_GROUP_ID_NOT_FOUND,
                                                         .error_message =
@@ -211,6 +217,7 @@ static void describe_home(void *arg)
             g->operations = kafka_operations(q, ACL_GROUP, req->groups[i]);
         hide(q, g);
     }
+    map_fini(&told);
     kafka_reply(q, &res);
 }
 

@@ -50,14 +50,21 @@ static void describe_home(void *arg)
     struct kafka_req *q = arg;
     const struct k_describe_groups_req *req = q->in;
     struct k_describe_groups_res res = {.groups_n = req->groups_n};
+    struct map told = {0};
 
     res.groups = ARENA_ARRAY(&q->arena, struct k_describe_groups_res_group, (size_t)req->groups_n);
     for (int32_t i = 0; i < req->groups_n; i++) {
         struct k_describe_groups_res_group *g = &res.groups[i];
-        bool other = consumers_is_known(q->k->consumers, req->groups[i]);
-        bool there = coord_describe(q->k->coord, req->groups[i], &q->arena, g) ||
-                     (describe_stored(q, req->groups[i], g) && !other);
+        bool other, there;
 
+        if (map_get(&told, req->groups[i])) {
+            *g = *(struct k_describe_groups_res_group *)map_get(&told, req->groups[i]);
+            continue;
+        }
+        (void)map_put(&told, req->groups[i], g);
+        other = consumers_is_known(q->k->consumers, req->groups[i]);
+        there = coord_describe(q->k->coord, req->groups[i], &q->arena, g) ||
+                (describe_stored(q, req->groups[i], g) && !other);
         if (req->operations)
             g->operations = kafka_operations(q, ACL_GROUP, req->groups[i]);
         if (there)
@@ -69,6 +76,7 @@ static void describe_home(void *arg)
                 other ? STR("the group is not a classic group") : STR("there is no such group");
         }
     }
+    map_fini(&told);
     kafka_reply(q, &res);
 }
 

@@ -14,6 +14,7 @@ struct metadata {
     const struct k_metadata_req *req;
     struct k_metadata_res res;
     int32_t to_make; // topics that are asked for, absent, and may be made
+    struct map told; // id -> its answer
 };
 
 static bool all_topics(const struct metadata *m)
@@ -27,11 +28,20 @@ static int32_t *self_list(struct arena *a)
     return arena_copy(a, self, sizeof self);
 }
 
-static void describe(struct kafka_req *q, const struct log_topic *t, struct k_metadata_res_topic *out)
+/* Who names a topic many times gets the same many times: an answer takes no more memory than there is to tell. */
+static void describe(struct metadata *m, const struct log_topic *t, struct k_metadata_res_topic *out)
 {
-    const struct k_metadata_req *req = q->in;
-    int32_t *nodes = self_list(&q->arena);
+    struct str id = str_from(&t->id, sizeof t->id);
+    const struct k_metadata_req *req = m->req;
+    struct kafka_req *q = m->q;
+    int32_t *nodes;
 
+    if (map_get(&m->told, id)) {
+        *out = *(struct k_metadata_res_topic *)map_get(&m->told, id);
+        return;
+    }
+    (void)map_put(&m->told, id, out);
+    nodes = self_list(&q->arena);
     *out = (struct k_metadata_res_topic){.name = t->name,
                                          .id = t->id,
                                          .internal = kafka_is_internal(t->name),
@@ -64,7 +74,7 @@ static void describe_asked(struct metadata *m, const struct k_metadata_req_topic
     int16_t error = kafka_find_topic(m->q, !in->name.p, in->name, &in->id, &t);
 
     if (error == K_NONE) {
-        describe(m->q, &t, out);
+        describe(m, &t, out);
         return;
     }
     if (in->name.p && !kafka_topic_name_ok(in->name))
@@ -84,7 +94,7 @@ static void describe_all(struct metadata *m)
     m->res.topics = ARENA_ARRAY(&m->q->arena, struct k_metadata_res_topic, n);
     m->res.topics_n = (int32_t)n;
     for (size_t i = 0; i < n; i++)
-        describe(m->q, &topics[i], &m->res.topics[i]);
+        describe(m, &topics[i], &m->res.topics[i]);
 }
 
 static void answer(struct metadata *m)
@@ -100,6 +110,7 @@ static void answer(struct metadata *m)
     m->res.controller = KAFKA_NODE_ID;
     m->res.operations =
         m->req->cluster_operations ? kafka_operations(m->q, ACL_CLUSTER, STR(ACL_CLUSTER_NAME)) : INT32_MIN;
+    map_fini(&m->told);
     kafka_reply(m->q, &m->res);
 }
 
@@ -120,7 +131,7 @@ static void make_topics(void *arg)
         if (!log_ensure_topic(k->log, m->req->topics[i].name, k->partitions, &s, &e))
             m->res.topics[i].error = kafka_error_of(&e);
         else if (log_find_topic(k->log, m->req->topics[i].name, &m->q->arena, &t))
-            describe(m->q, &t, &m->res.topics[i]);
+            describe(m, &t, &m->res.topics[i]);
     }
     answer(m);
 }

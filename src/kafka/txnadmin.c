@@ -70,6 +70,8 @@ void kafka_list_transactions(struct kafka_req *q, const void *in)
 static void describe_parts(struct kafka_req *q, const struct txn_record *r,
                            struct k_describe_txns_res_txn *out)
 {
+    int32_t *all = ARENA_ARRAY(&q->arena, int32_t, r->part_n);
+
     out->topics = ARENA_ARRAY(&q->arena, struct k_describe_txns_res_topic, r->part_n);
     for (size_t i = 0; i < r->part_n; i++) {
         struct k_describe_txns_res_topic *t = out->topics_n > 0 ? &out->topics[out->topics_n - 1] : NULL;
@@ -77,7 +79,7 @@ static void describe_parts(struct kafka_req *q, const struct txn_record *r,
         if (!t || !str_eq(t->name, r->parts[i].topic)) {
             t = &out->topics[out->topics_n++];
             t->name = r->parts[i].topic;
-            t->partitions = ARENA_ARRAY(&q->arena, int32_t, r->part_n - i);
+            t->partitions = &all[i];
         }
         t->partitions[t->partitions_n++] = r->parts[i].partition;
     }
@@ -88,12 +90,18 @@ static void describe_home(void *arg)
     struct kafka_req *q = arg;
     const struct k_describe_txns_req *req = q->in;
     struct k_describe_txns_res res = {.txns_n = req->ids_n};
+    struct map told = {0};
 
     res.txns = ARENA_ARRAY(&q->arena, struct k_describe_txns_res_txn, (size_t)req->ids_n);
     for (int32_t i = 0; i < req->ids_n; i++) {
         const struct txn *x = txns_find(kafka_txns(q->k), req->ids[i]);
         struct k_describe_txns_res_txn *to = &res.txns[i];
 
+        if (map_get(&told, req->ids[i])) {
+            *to = *(struct k_describe_txns_res_txn *)map_get(&told, req->ids[i]);
+            continue;
+        }
+        (void)map_put(&told, req->ids[i], to);
         *to = (struct k_describe_txns_res_txn){.error = K_TRANSACTIONAL_ID_NOT_FOUND,
                                                .id = req->ids[i],
                                                .state = STR(""),
@@ -110,6 +118,7 @@ static void describe_home(void *arg)
         to->producer_epoch = x->now.epoch;
         describe_parts(q, &x->now, to);
     }
+    map_fini(&told);
     kafka_reply(q, &res);
 }
 
@@ -149,6 +158,7 @@ static void describe_producers(void *arg)
     struct kafka_req *q = arg;
     const struct k_producers_req *req = q->in;
     struct k_producers_res res = {.topics_n = req->topics_n};
+    struct map told = {0};
 
     res.topics = ARENA_ARRAY(&q->arena, struct k_producers_res_topic, (size_t)req->topics_n);
     for (int32_t i = 0; i < req->topics_n; i++) {
@@ -158,10 +168,19 @@ static void describe_producers(void *arg)
         t->partitions_n = req->topics[i].partitions_n;
         t->partitions = ARENA_ARRAY(&q->arena, struct k_producers_res_partition, (size_t)t->partitions_n);
         for (int32_t j = 0; j < t->partitions_n; j++) {
+            struct arena a = {0};
+            struct str key = str_of(arena_fmt(&a, "%d %.*s", req->topics[i].partitions[j], STR_ARG(t->name)));
+
             t->partitions[j].partition = req->topics[i].partitions[j];
-            producers_of(q, t->name, &t->partitions[j]);
+            if (map_get(&told, key))
+                t->partitions[j] = *(struct k_producers_res_partition *)map_get(&told, key);
+            else
+                producers_of(q, t->name, &t->partitions[j]);
+            (void)map_put(&told, key, &t->partitions[j]);
+            arena_fini(&a);
         }
     }
+    map_fini(&told);
     kafka_reply(q, &res);
 }
 

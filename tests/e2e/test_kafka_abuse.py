@@ -5,6 +5,7 @@ import socket
 import struct
 
 import pytest
+from confluent_kafka import TopicPartition
 from conftest import wait_for
 from kafka_help import broker, consumer, create, send  # noqa: F401
 
@@ -160,6 +161,34 @@ def test_counts_that_the_request_does_not_hold_cost_nothing(broker, count):  # n
         s.sendall(struct.pack(">i", 0x7FFFFFFF))
         assert answer(s) == b""
     assert memory(broker) - before < 20 * MB
+    send(broker, "other", [b"the broker goes on"])
+
+
+def uvarint(n):
+    out = b""
+    while n > 0x7F:
+        out, n = out + bytes([n & 0x7F | 0x80]), n >> 7
+    return out + bytes([n])
+
+
+REPEATED = {"metadata": (3, 4, lambda: struct.pack(">i", 100_000) + string("wide") * 100_000 + b"\0"),
+            "settings": (32, 1, lambda: struct.pack(">i", 20_000) + (b"\4" + string("1") + struct.pack(">i", -1)) * 20_000 + b"\0"),
+            "positions": (9, 8, lambda: b"\0" + uvarint(40_001) + b"\2g\0\0" * 40_000 + b"\0\0")}
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_what_is_asked_for_many_times_costs_no_more_memory(broker, what):  # noqa: F811
+    """The answer may be too long to be sent; that is all."""
+    create(broker, "wide", partitions=150)
+    c = consumer(broker, "g")
+    c.commit(offsets=[TopicPartition("wide", p, 1) for p in range(150)], asynchronous=False)
+    c.close()
+    before = memory(broker)
+    key, version, body = REPEATED[what]
+    with connect(broker) as s:
+        s.sendall(frame(key, version, body()))
+        answer(s)
+    assert memory(broker) - before < 260 * MB
     send(broker, "other", [b"the broker goes on"])
 
 

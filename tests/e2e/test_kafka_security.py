@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from conftest import ROOT, TARN, free_port
 from kafka_help import SETTINGS, read
+from test_kafka_abuse import memory
 
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 DOORS = ["SASL_PLAINTEXT", "SASL_SSL"]
@@ -322,6 +323,21 @@ def test_without_users_there_is_no_security(project):
     one.start()
     made = kafka.admin.KafkaAdminClient(bootstrap_servers=one.address("kafka")).create_acls([acl("alice", "WRITE", "TOPIC", "t")])
     assert not made["succeeded"] and "SecurityDisabled" in str(made["failed"])
+
+
+def test_many_acls_are_told_and_deleted_in_bounded_memory(safe):
+    """Each of a resource of its own; and a request may have many filters that find them all."""
+    admin = acl_admin(safe)
+    made = admin.create_acls([acl("bob", "READ", "TOPIC", f"t{n}") for n in range(6000)])
+    assert len(made["succeeded"]) == 6000
+    before = memory(safe)
+    assert len(admin.describe_acls(every_acl())[0]) == 6000
+    told = admin.delete_acls([every_acl()] * 1000)
+    assert told[0][2].errno == 0 and len(told[0][1]) == 6000
+    assert {error.errno for _, _, error in told[1:]} == {44}  # POLICY_VIOLATION
+    assert memory(safe) - before < 100_000_000
+    assert admin.describe_acls(every_acl())[0] == []
+    admin.close()
 
 
 def test_tarn_topic_logs_in(safe):
