@@ -311,7 +311,7 @@ void *conn_take(struct conn *c, struct str bytes)
 {
     void *memory = c->in;
 
-    if (bytes.p != (const char *)c->in + c->in_at || bytes.n != c->in_n || bytes.n < INPUT_KEEP)
+    if (!memory || bytes.p != (const char *)c->in + c->in_at || bytes.n != c->in_n || bytes.n < INPUT_KEEP)
         return NULL;
     c->in = NULL;
     c->in_cap = 0;
