@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from confluent_kafka import Consumer, TopicPartition
+from conftest import ROOT, wait_for
 from kafka_help import broker_project
 
 sys.path.insert(0, str(ROOT / "tests/librdkafka"))
@@ -33,22 +34,32 @@ def test_librdkafka(suite, name):
     assert result.state == "PASSED", f"{name}: {result.state} {result.why}, see {result.log}"
 
 
+def wait_committed(address, group, topic, partitions, records):
+    """Until the group's positions are behind as many records."""
+    reader = Consumer({"bootstrap.servers": address, "group.id": group})
+    wait_for(lambda: sum(max(0, p.offset) for p in reader.committed([TopicPartition(topic, i) for i in range(partitions)])) == records,
+             "the members' positions")
+    reader.close()
+
+
 def test_members_outlive_the_broker(project):
-    """Two members read, the broker is killed and comes back: they go on with what they had, and every record is read once."""
+    """Two members read, the broker is killed and comes back: they go on with what they had, and from where they were."""
     one = broker_project(project).start()
     program = subprocess.run([ROOT / "tests/e2e/js/node-of-today"], check=True, capture_output=True, text=True, timeout=600).stdout.strip()
     with subprocess.Popen([program, ROOT / "tests/e2e/js/consumer_group.mjs", one.address("kafka")], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True, cwd=ROOT) as script:
         try:
             assert script.stdout.readline() == "KILL\n"
+            wait_committed(one.address("kafka"), "g", "read", 4, 20)
             one.kill()
             one.start()
             print("go", file=script.stdin, flush=True)
             told = json.loads(script.stdout.readline())
         finally:
             script.kill()
-    # One that the first member asked for before it gave the partition up may come to both: it says that it has given up while it still fetches.
+    # A client says that it has given a partition up, or waits for the next position, while its last fetch is under way: a record of each
+    # partition may come twice.
     before, after = told["before"], told["after"]
-    assert before["different"] == 20 and after["different"] == 40 and after["read"] - before["read"] == 20
+    assert before["different"] == 20 and after["different"] == 40 and after["read"] - before["read"] <= 24
     assert told["before"]["owned"] == told["after"]["owned"]
     assert sorted(p for member in told["after"]["owned"] for p in member) == [0, 1, 2, 3]

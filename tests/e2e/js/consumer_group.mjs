@@ -28,7 +28,7 @@ const admin = new Admin(base)
 const producer = new Producer(base)
 async function produce(from, to) {
   for (let i = from; i < to; i++) await producer.send({ messages: [{ topic, partition: i % 4, value: Buffer.from('v' + i) }] })
-  await until(() => seen.length >= to, `${to} records`)
+  await until(() => told().different >= to, `${to} records`)
 }
 
 await admin.createTopics({ topics: [topic], partitions: 4, replicas: 1 })
