@@ -15,6 +15,8 @@ struct place {
     int64_t until; // offsets from here on are in the next segment
     int64_t pos;
     bool gaps;     // offsets need not follow on one another
+    bool serves;   // what is read is sent
+    bool open;     // the descriptor for that is
     bool stable;   // for open_place: nothing from the last stable offset on is given out
     int64_t below; // batches from here on are not given out
 };
@@ -123,7 +125,7 @@ static bool find_batch(struct place *at, int64_t offset, struct batch_header *he
         if (!at->seg)
             return true;
         if (load_at(at, offset, anew, e)) {
-            fd = seg_fd(at->part, at->seg, e);
+            fd = (at->serves ? seg_server_fd : seg_fd)(at->part, at->seg, e);
             if (fd >= 0)
                 found = skip_to(at, fd, offset, head, e);
             if (found == FOUND_FAILED)
@@ -213,7 +215,7 @@ static bool open_place(struct log *l, struct str topic, int32_t partition, int64
     int64_t start, end;
 
     e->kind = ERR_NONE;
-    *at = (struct place){.part = part_find(l, topic, partition), .stable = at->stable};
+    *at = (struct place){.part = part_find(l, topic, partition), .stable = at->stable, .serves = at->serves};
     if (!at->part)
         return err_set(e, ERR_NOT_FOUND, "topic %.*s has no partition %d", STR_ARG(topic), partition);
     topic_settings(l, at->part->topic, &unused, &at->gaps);
@@ -339,7 +341,7 @@ struct window {
     int64_t end; // nothing from here on is looked at
 };
 
-enum { WINDOW = 64 * 1024 };
+enum { WINDOW = 64 * 1024, AHEAD = 2 << 20 }; // AHEAD: of what is read, for the reader's next question
 
 static bool fill_window(struct window *w, int64_t pos, struct err *e)
 {
@@ -453,7 +455,10 @@ static bool fetch_piece(struct place *at, int64_t offset, size_t max_bytes, stru
     bool ok = find_batch(at, offset, &head, e) && at->seg && head.base_offset < at->below;
 
     if (ok) {
-        s.w = window_of(at, seg_fd(at->part, at->seg, e), false);
+        s.w = window_of(at, seg_server_fd(at->part, at->seg, e), false);
+        if (s.w.fd >= 0)
+            at->seg->os->advise(at->seg->os, s.w.fd, at->pos,
+                                (int64_t)(max_bytes < AHEAD ? max_bytes : AHEAD) + AHEAD, OS_READ_IN);
         ok = s.w.fd >= 0 && scan(&s, e);
     }
     if (ok) {
@@ -495,8 +500,9 @@ static bool find_span(struct place *at, const struct log_read *r, int64_t *end)
 
     mutex_lock(&p->lock);
     find_segment(at, r->offset);
-    ok = at->seg && at->seg->state == SEG_LOADED && (!r->now || at->seg->wfd >= 0 || at->seg->fd >= 0);
+    ok = at->seg && at->seg->state == SEG_LOADED;
     if (ok) {
+        at->open = at->seg->sfd >= 0;
         at->pos = seg_pos_of_offset(at->seg, r->offset);
         *end = seg_pos_between(at->seg, at->pos, at->pos + (int64_t)most);
     }
@@ -540,7 +546,9 @@ static bool read_copy(const struct place *at, const struct log_read *r, size_t n
         return false;
     newest = seg_read_newest(at->seg, p, n, at->pos);
     if (newest < n && few) {
-        fd = seg_fd(at->part, at->seg, &ignored);
+        if (r->now && !at->open)
+            return false;
+        fd = seg_server_fd(at->part, at->seg, &ignored);
         ok = fd >= 0 &&
              (r->now ? os_read_now(at->seg->os, fd, p + newest, n - newest, at->pos + (int64_t)newest)
                      : os_read(at->seg->os, fd, p + newest, n - newest, at->pos + (int64_t)newest, &ignored));
@@ -563,7 +571,9 @@ static bool piece_now(struct place *at, const struct log_read *r, struct log_got
     struct err e;
     bool ok;
 
-    s.w = window_of(at, seg_fd(at->part, at->seg, &e), true);
+    if (!at->open)
+        return false;
+    s.w = window_of(at, seg_server_fd(at->part, at->seg, &e), true);
     if (s.w.fd < 0)
         return false;
     s.w.bytes = mem_alloc(WINDOW);
@@ -600,7 +610,7 @@ static bool read_now(struct place *at, const struct log_read *r, struct log_got 
 
 enum log_read_answer log_read(struct log *l, const struct log_read *r, struct log_got *out, struct err *e)
 {
-    struct place at = {.stable = r->stable};
+    struct place at = {.stable = r->stable, .serves = true};
     enum log_read_answer answer = LOG_READ_DONE;
     struct err mine;
 

@@ -182,8 +182,9 @@ static void let_go(struct part *p)
         if (!idle)
             continue;
         os_close(s->os, s->fd);
+        os_close(s->os, s->sfd);
         os_close(s->os, s->wfd);
-        s->fd = s->wfd = -1;
+        s->fd = s->wfd = s->sfd = -1;
         if (s->dfd >= 0) {
             os_close(s->os, s->dfd);
             s->dfd = DIRECT_UNKNOWN;

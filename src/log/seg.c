@@ -25,7 +25,7 @@ struct seg *seg_new(struct log *l, const struct part *p, int64_t base)
     s->path = mem_fmt("%s/%020lld", part_path(l, p, &a), (long long)base);
     s->base = base;
     s->max_ts = s->created_ms = TIME_NONE;
-    s->fd = s->wfd = -1;
+    s->fd = s->wfd = s->sfd = -1;
     s->direct = &l->direct;
     s->dfd = DIRECT_UNKNOWN;
     arena_fini(&a);
@@ -44,6 +44,7 @@ void seg_unref(struct seg *s)
         return;
     os_close(s->os, s->fd);
     os_close(s->os, s->wfd);
+    os_close(s->os, s->sfd);
     if (s->dfd >= 0)
         os_close(s->os, s->dfd);
     mem_free(s->idx);
@@ -52,29 +53,48 @@ void seg_unref(struct seg *s)
     mem_free(s);
 }
 
-int seg_fd(struct part *p, struct seg *s, struct err *e)
+/* *at, opened if it is not. */
+static int open_read(struct part *p, struct seg *s, int *at, struct err *e)
 {
     struct arena a = {0};
     int fd, mine;
+
+    mine = os_open(s->os, arena_fmt(&a, "%s.log", s->path), O_RDONLY, e);
+    arena_fini(&a);
+    if (mine < 0)
+        return -1;
+    if (at == &s->sfd)
+        s->os->advise(s->os, mine, 0, 0, OS_NO_AHEAD);
+    mutex_lock(&p->lock);
+    fd = *at;
+    if (fd < 0)
+        fd = *at = mine;
+    mutex_unlock(&p->lock);
+    if (fd != mine)
+        os_close(s->os, mine);
+    return fd;
+}
+
+int seg_fd(struct part *p, struct seg *s, struct err *e)
+{
+    int fd;
 
     mutex_lock(&p->lock);
     fd = s->wfd >= 0 ? s->wfd : s->fd;
     s->touched = true;
     mutex_unlock(&p->lock);
-    if (fd >= 0)
-        return fd;
-    mine = os_open(s->os, arena_fmt(&a, "%s.log", s->path), O_RDONLY, e);
-    arena_fini(&a);
-    if (mine < 0)
-        return -1;
+    return fd >= 0 ? fd : open_read(p, s, &s->fd, e);
+}
+
+int seg_server_fd(struct part *p, struct seg *s, struct err *e)
+{
+    int fd;
+
     mutex_lock(&p->lock);
-    fd = s->fd;
-    if (fd < 0)
-        fd = s->fd = mine;
+    fd = s->sfd;
+    s->touched = true;
     mutex_unlock(&p->lock);
-    if (fd != mine)
-        os_close(s->os, mine);
-    return fd;
+    return fd >= 0 ? fd : open_read(p, s, &s->sfd, e);
 }
 
 size_t seg_read_newest(const struct seg *s, void *p, size_t n, int64_t pos)

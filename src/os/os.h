@@ -26,8 +26,11 @@ struct os_stat {
     bool is_dir;
 };
 
-/* What the page cache does with a range of a file: begins to write it to the disk, or forgets it once it is there. */
-enum os_advice { OS_WRITE_OUT, OS_FORGET };
+/*
+ * What the page cache does with a range of a file: begins to write it to the disk, forgets it once it is there, begins to read it; or reads
+ * nothing by itself that was not asked for, whatever is read through this descriptor (the range is all then).
+ */
+enum os_advice { OS_WRITE_OUT, OS_FORGET, OS_READ_IN, OS_NO_AHEAD };
 
 typedef void os_name_fn(void *arg, struct str name);
 

@@ -70,7 +70,10 @@ static void real_advise(struct os *os, int fd, int64_t at, int64_t n, enum os_ad
     if (what == OS_WRITE_OUT)
         (void)sync_file_range(fd, at, n, SYNC_FILE_RANGE_WRITE);
     else
-        (void)posix_fadvise(fd, at, n, POSIX_FADV_DONTNEED);
+        (void)posix_fadvise(fd, at, n,
+                            what == OS_FORGET    ? POSIX_FADV_DONTNEED
+                            : what == OS_READ_IN ? POSIX_FADV_WILLNEED
+                                                 : POSIX_FADV_RANDOM);
 }
 
 static int real_ftruncate(struct os *os, int fd, int64_t size)
