@@ -494,7 +494,9 @@ TEST(offsets_by_time)
     p = where(fd, 7, -3);
     OK(p.offset == 19 && p.timestamp_ms == 5009);
     OK(where(fd, 8, -4).offset == 0 && where(fd, 9, -5).offset == -1);
-    OK(where(fd, 9, -77).error == K_INVALID_REQUEST);
+    OK(where(fd, 6, -3).error == K_UNSUPPORTED_VERSION && where(fd, 7, -4).error == K_UNSUPPORTED_VERSION);
+    OK(where(fd, 8, -5).error == K_UNSUPPORTED_VERSION && where(fd, 10, -6).error == K_UNSUPPORTED_VERSION);
+    OK(where(fd, 9, INT64_MIN).error == K_UNSUPPORTED_VERSION);
     OK(log_trim(wal, STR("t"), 0, 12, &e));
     OK(where(fd, 4, -2).offset == 12);
     OK(where(fd, 4, 1003).offset == 12); // what is gone is not found

@@ -75,6 +75,15 @@ static int16_t settled(int16_t error, bool committed_only, const struct log_rang
     return error;
 }
 
+/* Whether a version of the request knows such a time (KIP-79, 734, 405, 1005; Kafka answers the rest with UNSUPPORTED_VERSION). */
+static bool is_known(int64_t time_ms, int16_t version)
+{
+    static const int16_t since[] = {
+        [-LATEST] = 1, [-EARLIEST] = 1, [-MAX_TIMESTAMP] = 7, [-EARLIEST_LOCAL] = 8, [-LATEST_TIERED] = 9};
+
+    return time_ms >= 0 || (time_ms >= LATEST_TIERED && version >= since[-time_ms]);
+}
+
 static int16_t find_place(struct kafka_req *q, struct str topic,
                           const struct k_list_offsets_req_partition *in, struct place *out)
 {
@@ -83,6 +92,8 @@ static int16_t find_place(struct kafka_req *q, struct str topic,
     struct log_range range;
     int16_t error = kafka_check_epoch(in->leader_epoch);
 
+    if (!is_known(in->timestamp_ms, q->version))
+        return K_UNSUPPORTED_VERSION;
     if (!log_range(q->k->log, topic, in->partition, &range))
         return K_UNKNOWN_TOPIC_OR_PARTITION;
     if (error != K_NONE)
@@ -100,9 +111,7 @@ static int16_t find_place(struct kafka_req *q, struct str topic,
     case LATEST_TIERED: // there is no other tier
         return K_NONE;
     default:
-        error = in->timestamp_ms < 0 ? (int16_t)K_INVALID_REQUEST
-                                     : at_time(q, topic, in->partition, in->timestamp_ms, out);
-        return settled(error, committed_only, &range, out);
+        return settled(at_time(q, topic, in->partition, in->timestamp_ms, out), committed_only, &range, out);
     }
 }
 

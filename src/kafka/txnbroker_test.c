@@ -103,7 +103,7 @@ static int64_t list_at(int8_t isolation, int64_t timestamp_ms)
         .replica_id = -1, .isolation_level = isolation, .topics = &t, .topics_n = 1};
     struct k_list_offsets_res res;
 
-    call(fd, &LIST_OFFSETS, 5, &req, &res);
+    call(fd, &LIST_OFFSETS, 7, &req, &res);
     return res.topics[0].partitions[0].offset;
 }
 
