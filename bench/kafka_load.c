@@ -22,7 +22,7 @@ enum { MESSAGE_MAX = 1 << 20 };
 static int64_t acked;
 static char message[MESSAGE_MAX];
 
-static void fail(const char *form, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *form, ...)
 {
     va_list args;
 

@@ -42,7 +42,7 @@ static struct partition *part;
 static int32_t partitions, requests, flying;
 static int64_t records;
 
-static void fail(const char *form, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *form, ...)
 {
     va_list args;
 
