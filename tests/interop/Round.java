@@ -16,11 +16,14 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 
-/** Round BROKER [consumer]: the whole round of Kafka's own client, its groups of KIP-848 if so told. Prints one line of JSON. */
+/**
+ * Round BROKER range|cooperative|consumer: the whole round of Kafka's own client; in its groups all partitions are given anew, or those alone that
+ * move, or the broker says whose they are (KIP-848). Prints one line of JSON.
+ */
 public class Round {
     static final int COUNT = 2000;
     static String broker;
-    static String protocol = "classic";
+    static String protocol;
     static final List<String> told = new ArrayList<>();
 
     static Properties settings(String... pairs) {
@@ -37,9 +40,10 @@ public class Round {
 
     static KafkaConsumer<String, String> consumer(String group, String... pairs) {
         Properties p = settings("group.id", group, "auto.offset.reset", "earliest", "enable.auto.commit", "false",
-                                "group.protocol", protocol);
-        if (protocol.equals("classic")) // otherwise they are the broker's
-            p.putAll(settings("session.timeout.ms", "6000", "heartbeat.interval.ms", "300"));
+                                "group.protocol", protocol.equals("consumer") ? "consumer" : "classic");
+        if (!protocol.equals("consumer")) // otherwise these are the broker's
+            p.putAll(settings("session.timeout.ms", "6000", "heartbeat.interval.ms", "300", "partition.assignment.strategy",
+                              "org.apache.kafka.clients.consumer." + (protocol.equals("range") ? "Range" : "CooperativeSticky") + "Assignor"));
         p.putAll(settings(pairs));
         return new KafkaConsumer<>(p);
     }
@@ -140,8 +144,7 @@ public class Round {
 
     public static void main(String[] args) throws Exception {
         broker = args[0];
-        if (args.length > 1)
-            protocol = args[1];
+        protocol = args[1];
         try (Admin admin = Admin.create(settings())) {
             admin.createTopics(List.of(new NewTopic("t", 4, (short) 1))).all().get();
             group();
