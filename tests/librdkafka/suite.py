@@ -101,16 +101,16 @@ def listed(name):
 
 
 class Suite:
-    """Runs the given tests; result(name) waits for one.  `brokers`: {kind: Broker}."""
+    """Runs the given tests; result(name) waits for one.  `brokers`: {kind: Broker}; `without`: sub-tests that do not run there."""
 
-    def __init__(self, names, brokers, side_by_side=SIDE_BY_SIDE):
+    def __init__(self, names, brokers, side_by_side=SIDE_BY_SIDE, without=()):
         self.brokers = brokers
         self.folder = BUILD / "run"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         (self.folder / "src").symlink_to(TREE / "src")  # some tests read ../src from where they run
         scenario = {test.name: test.scenario for test in catalogue()}
-        self.groups = {name: [(name[:4], scenario[name.split("/")[0]], part) for part in self.parts_of(name)] for name in names}
+        self.groups = {name: [(name[:4], scenario[name.split("/")[0]], part) for part in self.parts_of(name) if part not in without] for name in names}
         took = json.loads(self.memory().read_text()) if self.memory().exists() else {}
         order = sorted({group for groups in self.groups.values() for group in groups}, key=lambda group: -took.get(self.label(group), 60))
         self.pool = concurrent.futures.ThreadPoolExecutor(side_by_side)
