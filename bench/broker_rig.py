@@ -34,6 +34,15 @@ def acked(address, topic, partitions=12, rate=10_000, seconds=4, size=1024):
     return load(address, topic, partitions, rate, seconds, size, program="bench_kafka_ack")
 
 
+def resident_mb(pid):
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Broker:
     def __init__(self, partitions=1, **settings):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="broker.", dir=BUILD))
@@ -73,11 +82,10 @@ class Broker:
         self.process = None
 
     def resident_mb(self):
-        return int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return resident_mb(self.process.pid)
 
     def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
 
 class Mock:

@@ -12,6 +12,7 @@
  * for one is what would be measured.
  */
 #include "base/mem.h"
+#include "bench.h"
 #include "kafka_raw.h"
 
 #include <arpa/inet.h>
@@ -36,29 +37,9 @@ struct run {
     size_t got;
 };
 
-static void fail(const char *what)
-{
-    (void)fprintf(stderr, "kafka_ack: %s: %s\n", what,
-                  strerror(errno)); // NOLINT(concurrency-mt-unsafe): one thread
-    exit(1);                        // NOLINT(concurrency-mt-unsafe)
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * NS + t.tv_nsec;
-}
-
 static int64_t due_ns(const struct run *r, int64_t i)
 {
     return r->begun_ns + i * NS / r->rate;
-}
-
-static int64_t number(const char *text)
-{
-    return strtoll(text, NULL, 10);
 }
 
 static int connect_to(char *address)
@@ -68,15 +49,15 @@ static int connect_to(char *address)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, room = SEND_BYTES;
 
     if (!port || fd < 0)
-        fail(address);
+        fail_call(address);
     *port++ = '\0';
     at.sin_port = htons((uint16_t)number(port));
     if (inet_pton(AF_INET, address, &at.sin_addr) != 1)
-        fail(address);
+        fail_call(address);
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room); // so that it never waits to send
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(fd, (const struct sockaddr *)&at, sizeof at) != 0)
-        fail("connect");
+        fail_call("connect");
     return fd;
 }
 
@@ -87,7 +68,7 @@ static void send_due(struct run *r)
 
         for (ssize_t n; bytes.n > 0; bytes = str_from(bytes.p + n, bytes.n - (size_t)n))
             if ((n = send(r->fd, bytes.p, bytes.n, MSG_NOSIGNAL)) <= 0)
-                fail("send");
+                fail_call("send");
         r->sent++;
     }
 }
@@ -100,7 +81,7 @@ static void take_answers(struct run *r)
     size_t at = 0;
 
     if (n <= 0)
-        fail("the broker closed the connection");
+        fail_call("the broker closed the connection");
     r->got += (size_t)n;
     while (r->got - at >= 4) {
         const uint8_t *answer = r->answers + at;
@@ -111,7 +92,7 @@ static void take_answers(struct run *r)
         if (r->got - at - 4 < size)
             break;
         if (size < r->error_at + 2 - 4 || answer[r->error_at] != 0 || answer[r->error_at + 1] != 0)
-            fail("a record was refused");
+            fail_call("a record was refused");
         r->latency_ns[r->answered] = now - due_ns(r, r->answered);
         r->answered++;
         at += size + 4;
@@ -137,7 +118,7 @@ static void run(struct run *r)
         t = (struct timespec){left / NS, left % NS};
         n = ppoll(&p, 1, &t, NULL);
         if (n < 0 || (n == 0 && r->sent == r->total))
-            fail("no answer for a minute");
+            fail_call("no answer for a minute");
         if (n > 0)
             take_answers(r);
     }

@@ -8,39 +8,18 @@
  *
  * A message that was not acknowledged ends it with status 1: what is counted is durable as far as the broker keeps its word.
  */
+#include "bench.h"
+
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MESSAGE_MAX = 1 << 20 };
 
 static int64_t acked;
 static char message[MESSAGE_MAX];
-
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *form, ...)
-{
-    va_list args;
-
-    va_start(args, form);
-    (void)fprintf(stderr, "kafka_load: ");
-    (void)vfprintf(stderr, form, args);
-    (void)fputc('\n', stderr);
-    va_end(args);
-    exit(1); // NOLINT(concurrency-mt-unsafe): the bench is over
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void set(rd_kafka_conf_t *c, const char *key, const char *value)
 {
@@ -58,11 +37,6 @@ static rd_kafka_t *client(rd_kafka_type_t type, rd_kafka_conf_t *c)
     if (!rk)
         fail("%s", why);
     return rk;
-}
-
-static int64_t number(const char *text)
-{
-    return strtoll(text, NULL, 10);
 }
 
 /* ---- mock ---- */

@@ -8,6 +8,7 @@
  * median and the 99th percentile of milliseconds from the moment a request was due to its answer.
  */
 #include "base/mem.h"
+#include "bench.h"
 #include "kafka_raw.h"
 
 #include <arpa/inet.h>
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { RECORDS = 10, RECORD_BYTES = 1024, ANSWER_MAX = 512, EVENTS = 256 };
@@ -36,21 +36,6 @@ static const char *topic;
 static size_t topic_bytes;
 static int64_t *latency_ns, answered, answers_cap;
 
-static void fail(const char *what)
-{
-    (void)fprintf(stderr, "kafka_many: %s: %s\n", what,
-                  strerror(errno)); // NOLINT(concurrency-mt-unsafe): one thread
-    exit(1);                        // NOLINT(concurrency-mt-unsafe)
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void open_connection(struct connection *c, const struct sockaddr_in *at, int epoll, int32_t partition)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
@@ -58,10 +43,10 @@ static void open_connection(struct connection *c, const struct sockaddr_in *at, 
 
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)at, sizeof *at) != 0)
-        fail("connect");
+        fail_call("connect");
     (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &ev) != 0)
-        fail("epoll_ctl");
+        fail_call("epoll_ctl");
     c->request = raw_produce(str_from(topic, topic_bytes), partition, RECORDS, RECORD_BYTES);
 }
 
@@ -74,7 +59,7 @@ static void send_request(struct connection *c)
         ssize_t n = send(c->fd, bytes.p + sent, bytes.n - sent, MSG_NOSIGNAL);
 
         if (n <= 0)
-            fail("send");
+            fail_call("send");
         sent += (size_t)n;
     }
     c->flying = true;
@@ -88,14 +73,14 @@ static bool take_answer(struct connection *c)
     uint16_t error;
 
     if (n <= 0)
-        fail("the broker closed a connection");
+        fail_call("the broker closed a connection");
     c->got += (size_t)n;
     if (c->got < 4)
         return false;
     memcpy(&size, c->answer, 4);
     size = ntohl(size);
     if (size > sizeof c->answer - 4)
-        fail("too long an answer");
+        fail_call("too long an answer");
     if (c->got < size + 4)
         return false;
     memcpy(&error, c->answer + RAW_ERROR_AT + topic_bytes, 2);
@@ -169,7 +154,7 @@ int main(int argc, char **argv)
         open_connection(&all[i], &at, epoll, (int32_t)((long)i % strtol(argv[4], NULL, 10)));
     run(all, count, epoll, INT64_C(1000000000) * RECORDS / rate, seconds);
     if (answered == 0)
-        fail("nothing was acknowledged");
+        fail_call("nothing was acknowledged");
     qsort(latency_ns, (size_t)answered, sizeof *latency_ns, by_size);
     (void)printf("%.0f %.3f %.3f\n", (double)answered * RECORDS / (double)seconds,
                  (double)latency_ns[answered / 2] / 1e6, (double)latency_ns[answered * 99 / 100] / 1e6);

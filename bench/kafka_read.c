@@ -12,15 +12,13 @@
 #include "base/buf.h"
 #include "base/crc.h"
 #include "base/mem.h"
+#include "bench.h"
 #include "log/batch.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { WINDOW = 256 << 10, ANSWER_BYTES = 50 << 20, PARTITION_BYTES = 1 << 20, WAIT_MS = 500, FLYING = 2 };
@@ -41,26 +39,6 @@ static struct str topic;
 static struct partition *part;
 static int32_t partitions, requests, flying;
 static int64_t records;
-
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *form, ...)
-{
-    va_list args;
-
-    va_start(args, form);
-    (void)fprintf(stderr, "kafka_read: ");
-    (void)vfprintf(stderr, form, args);
-    (void)fputc('\n', stderr);
-    va_end(args);
-    exit(1); // NOLINT(concurrency-mt-unsafe): the bench is over
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void connect_to(const char *address, const char *port)
 {

@@ -8,22 +8,25 @@ broker.ack_p99_ms   p99 of the same, less that fdatasync; beside the p99 of libr
                     machine, the client and a broker without a disk take. The median of some turns.
 broker.many         messages a second of 1,000 connections to 1,000 partitions that offer 100,000; beside 12 connections to 12 partitions.
 broker.many_memory  resident MB after that; beside the same process before it.
-broker.idle_cpu     percent of one core in ten seconds of doing nothing.
-broker.idle_memory  resident MB of the Kafka door alone, idle.
+broker.idle_cpu     percent of one core in ten seconds of doing nothing; beside a Python server that waits for a connection.
+broker.idle_memory  resident MB of the Kafka door alone, idle; beside the same.
 """
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-from broker_rig import BUILD, Broker, Mock, acked, load, made
+from broker_rig import BUILD, Broker, Mock, acked, cpu_seconds, load, made, resident_mb
 
 FIGURES = ["broker.produce", "broker.ack_p50_ms", "broker.ack_p99_ms", "broker.many", "broker.many_memory", "broker.idle_cpu", "broker.idle_memory"]
 NEEDS = ["tarn", "bench_kafka_ack", "bench_kafka_load", "bench_kafka_many"]
 TURNS, MESSAGES, BYTES = 5, 500_000, 1024
 SECONDS = 5
 MANY, MANY_RATE = 1_000, 100_000
+WAITER = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(flush=True); s.accept()"
 
 
 def sync_ms():
@@ -76,12 +79,18 @@ def many():
 
 
 def idle():
-    with Broker() as broker:
+    with Broker() as broker, subprocess.Popen([sys.executable, "-c", WAITER], stdout=subprocess.PIPE) as waiter:
+        waiter.stdout.readline()
+        pids, peer = (broker.process.pid, waiter.pid), "a Python server"
         threading.Event().wait(2)  # the start's last jobs
-        cpu, begun = broker.cpu_seconds(), time.monotonic()
+        before, begun = [cpu_seconds(pid) for pid in pids], time.monotonic()
         threading.Event().wait(10)
-        yield "broker.idle_cpu", "%", 100 * (broker.cpu_seconds() - cpu) / (time.monotonic() - begun), None, None
-        yield "broker.idle_memory", "MB", broker.resident_mb(), None, None
+        seconds = time.monotonic() - begun
+        cpu = [100 * (cpu_seconds(pid) - was) / seconds for pid, was in zip(pids, before)]
+        memory = [resident_mb(pid) for pid in pids]
+        waiter.kill()
+    yield "broker.idle_cpu", "%", cpu[0], peer, cpu[1]
+    yield "broker.idle_memory", "MB", memory[0], peer, memory[1]
 
 
 def run():

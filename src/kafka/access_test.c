@@ -91,38 +91,6 @@ TEST(every_api_has_a_row_and_every_path_leads_somewhere)
 
 /* ---- a stranger asks for everything ---- */
 
-/* One element in each list, and the name of what exists in each string. */
-static void fill(const struct wire_msg *m, char *out)
-{
-    wire_default(m, out);
-    for (size_t i = 0; i < m->count; i++) {
-        const struct wire_field *f = &m->fields[i];
-        struct str name = STR("secret");
-        void *list = NULL;
-
-        if (f->kind == WIRE_STR)
-            memcpy(out + f->at, &name, sizeof name);
-        if (f->kind == WIRE_UUID)
-            memcpy(out + f->at, &secret, sizeof secret);
-        if (strcmp(f->name, "acks") == 0)
-            memcpy(out + f->at, &(int16_t){-1}, 2);
-        if (strcmp(f->name, "type") == 0)
-            memcpy(out + f->at, &(int8_t){2}, 1);
-        if (f->kind == WIRE_LIST || f->kind == WIRE_LIST_N) {
-            list = arena_alloc(&mem, f->of->size);
-            fill(f->of, list);
-        } else if (f->kind == WIRE_STRS || f->kind == WIRE_STRS_N) {
-            list = arena_copy(&mem, &name, sizeof name);
-        } else if (f->kind == WIRE_INTS) {
-            list = arena_alloc(&mem, sizeof(int32_t));
-        }
-        if (list) {
-            memcpy(out + f->at, &list, sizeof list);
-            memcpy(out + f->at_n, &(int32_t){1}, 4);
-        }
-    }
-}
-
 static bool is_refusal(int16_t code)
 {
     return code == K_TOPIC_AUTHORIZATION_FAILED || code == K_GROUP_AUTHORIZATION_FAILED ||
@@ -180,7 +148,7 @@ static void ask_as_stranger(const char *name, const struct api *a, int version)
     int refusals = 0;
     bool refused;
 
-    fill(a->req, req);
+    fill_request(a->req, req, STR("secret"), &secret);
     call(alice, a, version, req, res);
     refused = only_refusals(a->res, res, version, &refusals) && (refusals > 0 || lists_all(a->key));
     /* DescribeLogDirs had no error of its own: the answer is an empty list. */

@@ -1,4 +1,4 @@
-/* The topics there are, and which of them subscriptions stand for now. */
+/* The topics there are, and which of them the subscriptions stand for. */
 #include "base/mem.h"
 #include "kafka/consumers_int.h"
 

@@ -185,7 +185,7 @@ static struct cons_member *static_member(struct cons_group *g, struct beat *b)
     return m;
 }
 
-/* A static member comes: a new one, or in the place of its former self, which must have left for now. */
+/* A static member comes: a new one, or in the place of its former self, which must have left before (KIP-848: epoch -2). */
 static struct cons_member *static_member_comes(struct cons_group *g, struct beat *b, struct str id)
 {
     struct cons_member *m = cons_member_of_instance(g, b->req->instance_id), *other = cons_member_find(g, id);

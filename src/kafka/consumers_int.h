@@ -43,7 +43,7 @@ struct cons_member {
     struct arena subscription;
     struct str *names; // of topics, sorted
     size_t name_count;
-    struct log_uuid *topics; // that the names and the pattern stand for now, sorted
+    struct log_uuid *topics; // that the names and the pattern stand for, sorted
     size_t topic_count;
     int32_t rebalance_ms;
     int32_t epoch, previous_epoch; // EPOCH_LEAVES_FOR_NOW: a static member that is away

@@ -5,7 +5,7 @@
 
 /* ---- ApiVersions, Metadata ---- */
 
-TEST(api_versions_is_told_in_every_version)
+TEST(an_unknown_version_of_api_versions_is_answered_as_0)
 {
     struct k_api_versions_req req = {.software = STR("t"), .software_version = STR("1")};
     struct k_api_versions_res res;
@@ -13,12 +13,7 @@ TEST(api_versions_is_told_in_every_version)
 
     begin();
     fd = dial();
-    for (int v = 0; v <= 4; v++) {
-        call(fd, &API_VERSIONS, v, &req, &res);
-        OK(res.error == K_NONE && res.apis_n > 15);
-        OK(res.apis[0].key == 0 && res.apis[0].min == 0 && res.apis[0].max == 12);
-    }
-    ask(fd, &API_VERSIONS, 9, &req); // unknown: answered as version 0
+    ask(fd, &API_VERSIONS, 9, &req);
     OK(hear(fd, &API_VERSIONS, 0, correlation, &res));
     OK(res.error == K_UNSUPPORTED_VERSION && res.apis_n > 15);
     close(fd);
@@ -217,17 +212,6 @@ TEST(a_fetch_waits_for_records)
     end();
 }
 
-static ssize_t nothing_cached(struct os *os, int fd, void *p, size_t n, int64_t at)
-{
-    (void)os;
-    (void)fd;
-    (void)p;
-    (void)n;
-    (void)at;
-    errno = EAGAIN;
-    return -1;
-}
-
 /* The same answers when all that is read must come from the disk. */
 TEST(a_fetch_that_needs_the_disk)
 {
@@ -239,7 +223,7 @@ TEST(a_fetch_that_needs_the_disk)
     int fd, other;
 
     begin();
-    disk.os.pread_now = nothing_cached;
+    disk.os.pread_now = os_pread_uncached;
     fd = dial();
     other = dial();
     ensure(fd, "t");

@@ -300,3 +300,35 @@ static inline struct k_fetch_res_partition fetch(int fd, int version, const char
     ask_fetch(fd, version, topic, w);
     return hear_fetch(fd, version);
 }
+
+/* A request with one element in each list, in each string `name`, as each id this one. */
+static inline void fill_request(const struct wire_msg *m, char *out, struct str name,
+                                const struct log_uuid *id)
+{
+    wire_default(m, out);
+    for (size_t i = 0; i < m->count; i++) {
+        const struct wire_field *f = &m->fields[i];
+        void *list = NULL;
+
+        if (f->kind == WIRE_STR)
+            memcpy(out + f->at, &name, sizeof name);
+        if (f->kind == WIRE_UUID)
+            memcpy(out + f->at, id, sizeof *id);
+        if (strcmp(f->name, "acks") == 0)
+            memcpy(out + f->at, &(int16_t){-1}, 2);
+        if (strcmp(f->name, "type") == 0)
+            memcpy(out + f->at, &(int8_t){2}, 1);
+        if (f->kind == WIRE_LIST || f->kind == WIRE_LIST_N) {
+            list = arena_alloc(&mem, f->of->size);
+            fill_request(f->of, list, name, id);
+        } else if (f->kind == WIRE_STRS || f->kind == WIRE_STRS_N) {
+            list = arena_copy(&mem, &name, sizeof name);
+        } else if (f->kind == WIRE_INTS) {
+            list = arena_alloc(&mem, sizeof(int32_t));
+        }
+        if (list) {
+            memcpy(out + f->at, &list, sizeof list);
+            memcpy(out + f->at_n, &(int32_t){1}, 4);
+        }
+    }
+}

@@ -308,9 +308,9 @@ void check_run(void *log)
 
 /* ---- reading it ---- */
 
-static void take_producers(struct rd *r, struct part *p, uint32_t version)
+static void take_producers(struct rd *r, struct part *p)
 {
-    size_t n = rd_count(r, rd_i32(r), 19);
+    size_t n = rd_count(r, rd_i32(r), 23);
 
     for (size_t i = 0; i < n; i++) {
         struct producer one = {0};
@@ -318,7 +318,7 @@ static void take_producers(struct rd *r, struct part *p, uint32_t version)
         one.id = rd_i64(r);
         one.epoch = rd_i16(r);
         one.last_ms = rd_i64(r);
-        one.coordinator_epoch = version >= 2 ? rd_i32(r) : -1;
+        one.coordinator_epoch = rd_i32(r);
         one.n = rd_u8(r);
         if (one.n > PRODUCER_BATCHES)
             rd_fail(r, "a producer has too many batches");
@@ -368,14 +368,14 @@ static void settle_size(struct log *l, struct seg *s, bool last, bool wanted)
     arena_fini(&a);
 }
 
-static void take_segs(struct log *l, struct rd *r, struct part *p, uint32_t version)
+static void take_segs(struct log *l, struct rd *r, struct part *p)
 {
-    size_t n = rd_count(r, rd_i32(r), 32);
+    size_t n = rd_count(r, rd_i32(r), 36);
     int64_t before = -1;
 
     for (size_t i = 0; i < n && rd_ok(r); i++) {
         int64_t base = rd_i64(r), size = rd_i64(r), max_ts = rd_i64(r), created = rd_i64(r);
-        int32_t aborts = version >= 2 ? rd_i32(r) : 0;
+        int32_t aborts = rd_i32(r);
         struct seg *s;
 
         if (base <= before || size < 0 || aborts < 0)
@@ -393,7 +393,7 @@ static void take_segs(struct log *l, struct rd *r, struct part *p, uint32_t vers
     }
 }
 
-static void take_part(struct log *l, struct rd *r, uint32_t version)
+static void take_part(struct log *l, struct rd *r)
 {
     struct log_uuid id = {0};
     struct str bytes = rd_bytes(r, sizeof id.b);
@@ -414,10 +414,9 @@ static void take_part(struct log *l, struct rd *r, uint32_t version)
     }
     if (p && (p->start < 0 || p->start > p->end))
         rd_fail(r, "offsets of a partition are out of order");
-    take_segs(l, r, p, version);
-    take_producers(r, p, version);
-    if (version >= 2)
-        take_ongoing(r, p);
+    take_segs(l, r, p);
+    take_producers(r, p);
+    take_ongoing(r, p);
     if (p)
         txn_stable(p);
 }
@@ -446,7 +445,7 @@ bool check_load(struct log *l, struct journal_start *start, struct err *e)
             rd_fail(&r, "its journal file is neither 0 nor 1");
         parts = rd_count(&r, rd_i32(&r), 52);
         for (size_t i = 0; i < parts && rd_ok(&r); i++)
-            take_part(l, &r, body.version);
+            take_part(l, &r);
         ok = rd_ok(&r) || err_set(e, ERR_CORRUPT, "%s: %s", path, rd_why(&r));
     }
     l->check_seq = ok ? start->after : 0;

@@ -160,17 +160,6 @@ TEST(what_was_refused_is_not_read)
     OK(testlog_end(&t));
 }
 
-static ssize_t nothing_cached(struct os *os, int fd, void *p, size_t n, int64_t at)
-{
-    (void)os;
-    (void)fd;
-    (void)p;
-    (void)n;
-    (void)at;
-    errno = EAGAIN;
-    return -1;
-}
-
 static void *room(void *arg, size_t n)
 {
     struct buf *b = arg;
@@ -188,7 +177,7 @@ TEST(the_newest_bytes_are_read_without_a_disk)
     struct log_got got;
 
     OK(start(&t));
-    disk.pread_now = nothing_cached;
+    disk.pread_now = os_pread_uncached;
     OK(testlog_append(&t, "a", 0, 0, 10, 20000) == 0);
     OK(atomic_load(&direct_writes) > 0);
     OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n > 200000 && got.next == 10 &&

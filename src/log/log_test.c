@@ -352,17 +352,6 @@ static void *room(void *arg, size_t n)
     return buf_room(b, n);
 }
 
-static ssize_t nothing_cached(struct os *os, int fd, void *p, size_t n, int64_t at)
-{
-    (void)os;
-    (void)fd;
-    (void)p;
-    (void)n;
-    (void)at;
-    errno = EAGAIN;
-    return -1;
-}
-
 /* From the batch on that holds offset. */
 static struct str batches_from(struct str bytes, int64_t offset)
 {
@@ -417,7 +406,7 @@ TEST(few_bytes_are_copied_and_others_are_a_piece)
     OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n < all.n / 9 && got.next == 20);
     r.max_bytes = 3 * all.n / 10 + 1;
     OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_DONE && got.n > 0 && got.n <= 3 * all.n / 10);
-    t.os.os.pread_now = nothing_cached;
+    t.os.os.pread_now = os_pread_uncached;
     r.now = true;
     OK(log_read(t.l, &r, &got, &t.e) == LOG_READ_LATER && got.n == 0 && got.piece.n == 0);
     r.now = false;

@@ -1,5 +1,6 @@
 #include "os/fault.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -214,6 +215,17 @@ struct os *os_unsynced(void)
 
     (void)pthread_once(&once, unsynced_init);
     return &unsynced;
+}
+
+ssize_t os_pread_uncached(struct os *os, int fd, void *p, size_t n, int64_t at)
+{
+    (void)os;
+    (void)fd;
+    (void)p;
+    (void)n;
+    (void)at;
+    errno = EAGAIN;
+    return -1;
 }
 
 /* One kind of fault at the first call, the second, ... until the scenario ends before the fault comes. */

@@ -36,6 +36,9 @@ void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind
 /* The kernel, but a sync only answers, for walks that look at errors, which a busy disk would make wait for minutes; and O_DIRECT is taken everywhere. */
 struct os *os_unsynced(void);
 
+/* A pread_now for a page cache that is always empty. */
+ssize_t os_pread_uncached(struct os *os, int fd, void *p, size_t n, int64_t at);
+
 /* True when the scenario returned true at every fault, once and for good, of every kind. Counts the faults delivered. */
 typedef bool os_scenario_fn(struct os *os, void *arg);
 bool os_fault_walk(os_scenario_fn *scenario, void *arg, unsigned *faults);

@@ -7,7 +7,7 @@ import pytest
 
 from confluent_kafka import Producer
 from conftest import project, wait_for  # noqa: F401 (fixtures)
-from java_help import TOOLS, events, jars, member  # noqa: F401 (fixtures)
+from java_help import TOOLS, VERSIONS, events, jars, member  # noqa: F401 (fixtures)
 from kafka_help import broker, broker_project, create, producer, send  # noqa: F401 (fixtures)
 from test_kafka_security import PASSWORDS, safe, setting  # noqa: F401 (fixtures)
 
@@ -69,10 +69,10 @@ def test_configs_of_brokers(jars, broker):  # noqa: F811
     assert "num.partitions cannot be altered" in jars.fails(broker, CONFIGS, "--alter", *one, "--add-config", "num.partitions=7")
 
 
+# The tool of 3.9 knows no groups.
+@pytest.mark.parametrize("jars", [v for v in VERSIONS if not v.startswith("3.")], indirect=True)
 def test_configs_of_groups(jars, broker):  # noqa: F811
     of_g = ("--entity-type", "groups", "--entity-name", "g")
-    if jars.is_old:
-        pytest.skip("its kafka-configs does not know groups")
     jars.tool(broker, CONFIGS, "--alter", *of_g, "--add-config", "consumer.session.timeout.ms=50000")
     told = jars.tool(broker, CONFIGS, "--describe", "--entity-type", "groups")
     assert "consumer.session.timeout.ms=50000" in told and "DYNAMIC_GROUP_CONFIG" in told
