@@ -387,8 +387,10 @@ static bool read_once(struct conn *c)
         room = SCRATCH_BYTES;
         got = receive(c, p, room);
     } else if (c->in_n == 0) {
-        got = receive(c, p, c->large && room > SCRATCH_HEAD ? SCRATCH_HEAD : room);
+        if (c->large && room > SCRATCH_HEAD)
+            room = SCRATCH_HEAD;
         c->large = false;
+        got = receive(c, p, room);
         if (got > 0) {
             size_t used = offer(c, p, (size_t)got);
             if (used < (size_t)got && !c->gone && !c->closing)
