@@ -94,9 +94,13 @@ void kafka_config_of_topic(struct kafka *k, const struct log_settings *s, struct
 
 /* ---- the broker's ---- */
 
-#define TELL(kind, name, value, otherwise, sentence)                                                   \
-    ((struct config_entry){name, NULL, LOG_##kind, true, sentence, 0, 0, STR_NULL, STR_NULL, STR_NULL, \
-                           value, otherwise, STR_NULL, 0})
+#define TELL(kind, key, now, usual, text)      \
+    ((struct config_entry){.name = (key),      \
+                           .type = LOG_##kind, \
+                           .read_only = true,  \
+                           .sentence = (text), \
+                           .of_file = (now),   \
+                           .otherwise = (usual)})
 
 /* Kafka's bounds of what groups may ask for; a project whose own value is beyond them has it for a bound. */
 enum {
