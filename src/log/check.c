@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <fcntl.h>
 
-enum { RESERVE_BYTES = 1 << 20, VERSION = 2 };
+enum { RESERVE_BYTES = 1 << 20, PIECE = 256 << 10, VERSION = 2 };
 
 /* ---- files replaced as a whole, on a full disk too ---- */
 
@@ -116,6 +116,7 @@ static bool put_part(struct check *c, struct part *p, int64_t now)
 /* By the committer, between groups: what is published is all there is. */
 static void snapshot(struct log *l, bool last)
 {
+    const struct journal *j = &l->journal;
     struct check *c = &l->check;
     struct arena a = {0};
     size_t count, at;
@@ -125,11 +126,13 @@ static void snapshot(struct log *l, bool last)
 
     c->bytes.max = SIZE_MAX / 2;
     buf_reset(&c->bytes);
-    c->seq = l->journal.next - 1;
+    c->seq = j->next - 1;
+    c->frees = !last && j->file[!j->cur].last > check_covers(l) ? !j->cur : -1;
+    c->free_to = 2 * j->file[j->cur].size;
     file_begin(&c->bytes, "tarnckpt", VERSION);
     buf_i64(&c->bytes, (int64_t)c->seq);
-    buf_i32(&c->bytes, l->journal.cur);
-    buf_i64(&c->bytes, l->journal.pos);
+    buf_i32(&c->bytes, j->cur);
+    buf_i64(&c->bytes, j->pos);
     buf_i64(&c->bytes, last ? (int64_t)l->run : 0);
     at = c->bytes.n;
     buf_i32(&c->bytes, 0);
@@ -157,6 +160,31 @@ bool check_create(struct log *l, struct err *e)
 
 /* ---- writing it ---- */
 
+/*
+ * To the disk piece by piece: a group that is synced meanwhile waits for the piece under way, not for all that was written since the
+ * last checkpoint.
+ */
+static bool write_out(const struct dirty *d, struct err *e)
+{
+    struct seg *s = d->seg;
+    int64_t size;
+    int fd;
+
+    mutex_lock(&d->part->lock);
+    fd = s->wfd;
+    size = s->size;
+    mutex_unlock(&d->part->lock);
+    assert(fd >= 0); // it was written to, and is not closed before it was synced
+    for (int64_t n; s->written < size; s->written += n) {
+        n = size - s->written < PIECE ? size - s->written : PIECE;
+        if (!os_sync_range(s->os, fd, s->written, n, e)) {
+            e->kind = ERR_IO;
+            return err_wrap(e, "segment %s.log", s->path);
+        }
+    }
+    return true;
+}
+
 /* The file's content, with the size it was cut to if it is closed, and its name. */
 static bool sync_seg(struct log *l, const struct dirty *d, struct err *e)
 {
@@ -168,7 +196,6 @@ static bool sync_seg(struct log *l, const struct dirty *d, struct err *e)
     fd = d->seg->wfd;
     fresh = d->seg->fresh;
     mutex_unlock(&d->part->lock);
-    assert(fd >= 0); // it was written to, and is not closed before it was synced
     ok = d->closed ? l->os->fsync(l->os, fd) == 0 || err_sys(e, "sync to disk") : os_sync(l->os, fd, e);
     if (!ok)
         e->kind = ERR_IO;
@@ -195,6 +222,8 @@ static bool write_check(struct log *l, struct err *e)
     struct err full = {0};
     bool ok = true;
 
+    for (size_t i = 0; ok && i < c->n; i++)
+        ok = write_out(&c->dirty[i], e);
     for (size_t i = 0; i < c->n; i++) {
         if (ok)
             ok = sync_seg(l, &c->dirty[i], e);
@@ -213,6 +242,17 @@ static bool write_check(struct log *l, struct err *e)
         return false;
     }
     return ok && file_replace(l, "checkpoint", &c->bytes, e);
+}
+
+/* Not on a full disk: what the reserve gave back is for files that are replaced. */
+static void grow_journal(struct log *l)
+{
+    const struct check *c = &l->check;
+    struct arena a = {0};
+
+    if (c->frees >= 0 && os_exists(l->os, arena_fmt(&a, "%s/reserve", l->dir)))
+        journal_grow_free(&l->journal, c->frees, c->free_to);
+    arena_fini(&a);
 }
 
 void check_start(struct log *l, bool last)
@@ -293,6 +333,8 @@ void check_run(void *log)
         mutex_unlock(&l->queue_lock);
         e = (struct err){0};
         ok = write_check(l, &e);
+        if (ok)
+            grow_journal(l);
         if (!ok && e.kind != ERR_FULL)
             log_fail(l, &e);
         mutex_lock(&l->queue_lock);
@@ -364,7 +406,7 @@ static void settle_size(struct log *l, struct seg *s, bool last, bool wanted)
     s->closed = !last || !wanted || !there || st.size_bytes < s->size;
     if (!last && there)
         s->size = st.size_bytes;
-    s->staged = s->size;
+    s->staged = s->written = s->size;
     arena_fini(&a);
 }
 

@@ -414,12 +414,26 @@ static void commit_group(struct log *l)
 
 /* ---- room in the journal ---- */
 
-/* The other file becomes the current one; it must be covered by a checkpoint. Between groups only. */
+/* Is the other file covered by a checkpoint? */
+static bool other_free(struct log *l)
+{
+    const struct journal *j = &l->journal;
+
+    return j->file[!j->cur].last <= check_covers(l);
+}
+
+/* The other file becomes the current one, and the next checkpoint frees this one. Between groups only. REQUIRES other_free. */
+static void turn(struct log *l)
+{
+    journal_switch(&l->journal);
+    if (check_idle(l))
+        check_start(l, false);
+}
+
+/* Waits for the other file. */
 static bool rotate(struct log *l, struct err *e)
 {
-    struct journal *j = &l->journal;
-
-    for (int tries = 0; j->file[!j->cur].last > check_covers(l); tries++) {
+    for (int tries = 0; !other_free(l); tries++) {
         bool mine = check_idle(l);
 
         if (tries == 3)
@@ -429,21 +443,29 @@ static bool rotate(struct log *l, struct err *e)
         if (!check_wait(l, e) && mine)
             return false;
     }
-    journal_switch(j);
-    if (check_idle(l))
-        check_start(l, false);
+    turn(l);
     return true;
 }
 
 static bool make_room(struct log *l, size_t bytes, struct err *e)
 {
-    if (journal_fits(&l->journal, bytes, e))
+    struct journal *j = &l->journal;
+
+    if (journal_has(j, bytes))
+        return true;
+    if (other_free(l) && journal_other_has(j, bytes)) {
+        turn(l);
+        return true;
+    }
+    if (check_idle(l))
+        check_start(l, false); // the other file is free next time
+    if (journal_fits(j, bytes, e))
         return true;
     if (e->kind != ERR_FULL) {
         log_fail(l, e);
         return false;
     }
-    return rotate(l, e) && journal_fits(&l->journal, bytes, e);
+    return rotate(l, e) && journal_fits(j, bytes, e);
 }
 
 /* ---- the thread ---- */

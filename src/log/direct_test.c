@@ -54,6 +54,7 @@ static bool start(struct testlog *t)
     disk.now_ns = disk_now;
     disk.fdatasync = os_unsynced()->fdatasync;
     disk.fsync = os_unsynced()->fsync;
+    disk.sync_range = os_unsynced()->sync_range;
     atomic_store(&direct_writes, 0);
     atomic_store(&refuses, false);
     t->o =

@@ -27,30 +27,50 @@ enum { WINDOW = 1 << 20 };
 
 static const uint8_t zeros[64 * 1024];
 
-static bool write_zeros(struct journal *j, int file, int64_t from, int64_t to, struct err *e)
+/* aside: each piece is on the disk before the next one begins, so that groups which are synced meanwhile wait for one piece. */
+static bool write_zeros(struct journal *j, int file, int64_t from, int64_t to, bool aside, struct err *e)
 {
     while (from < to) {
         size_t n = to - from < (int64_t)sizeof zeros ? (size_t)(to - from) : sizeof zeros;
 
-        if (!os_write(j->os, j->file[file].fd, zeros, n, from, e))
+        if (!os_write(j->os, j->file[file].fd, zeros, n, from, e) ||
+            (aside && !os_sync_range(j->os, j->file[file].fd, from, (int64_t)n, e)))
             return false;
         from += (int64_t)n;
     }
     return true;
 }
 
-/* Longer by one step of real blocks: reserved first, so that a full disk says so now. */
+/* Real blocks up to there: reserved first, so that a full disk says so now. */
+static bool lengthen(struct journal *j, int file, int64_t to, bool aside, struct err *e)
+{
+    struct journal_file *f = &j->file[file];
+
+    if (j->os->fallocate(j->os, f->fd, f->size, to - f->size) != 0)
+        return err_sys(e, "reserve %lld bytes for %s", (long long)(to - f->size), j->path[file]);
+    return write_zeros(j, file, f->size, to, aside, e) || err_wrap(e, "grow %s", j->path[file]);
+}
+
+/* Longer by one step. */
 static bool grow(struct journal *j, int file, struct err *e)
 {
     struct journal_file *f = &j->file[file];
     int64_t to = f->size + j->step < j->max_bytes ? f->size + j->step : j->max_bytes;
 
-    if (j->os->fallocate(j->os, f->fd, f->size, to - f->size) != 0)
-        return err_sys(e, "reserve %lld bytes for %s", (long long)(to - f->size), j->path[file]);
-    if (!write_zeros(j, file, f->size, to, e))
-        return err_wrap(e, "grow %s", j->path[file]);
+    if (!lengthen(j, file, to, false, e))
+        return false;
     f->size = to;
     return true;
+}
+
+void journal_grow_free(struct journal *j, int file, int64_t to)
+{
+    struct journal_file *f = &j->file[file];
+    struct err ignored; // then it is as long as it was
+
+    to = to < j->max_bytes ? to : j->max_bytes;
+    if (f->size < to && lengthen(j, file, to, true, &ignored) && os_sync(j->os, f->fd, &ignored))
+        f->size = to;
 }
 
 static void set_paths(struct journal *j, struct os *os, const char *dir, int64_t bytes)
@@ -143,7 +163,7 @@ static bool wipe(struct journal *j, size_t bytes, struct err *e)
 {
     struct err why = {0};
 
-    if (write_zeros(j, j->cur, j->pos, j->pos + (int64_t)bytes, &why) &&
+    if (write_zeros(j, j->cur, j->pos, j->pos + (int64_t)bytes, false, &why) &&
         os_sync(j->os, j->file[j->cur].fd, &why))
         return err_wrap(e, "write to %s", j->path[j->cur]);
     *e = why;
@@ -183,6 +203,11 @@ bool journal_fits(struct journal *j, size_t bytes, struct err *e)
 bool journal_has(const struct journal *j, size_t bytes)
 {
     return j->pos + (int64_t)bytes <= j->file[j->cur].size;
+}
+
+bool journal_other_has(const struct journal *j, size_t bytes)
+{
+    return (int64_t)bytes <= j->file[!j->cur].size;
 }
 
 void journal_switch(struct journal *j)

@@ -79,6 +79,39 @@ TEST(the_journal_goes_round)
     OK(testlog_end(&t));
 }
 
+static int64_t journal_size(struct testlog *t, int file)
+{
+    struct arena a = {0};
+    struct os_stat st = {0};
+    int failed = os_real()->stat(os_real(), arena_fmt(&a, "%s/journal-%d", t->dir, file), &st);
+
+    arena_fini(&a);
+    return failed ? -1 : st.size_bytes;
+}
+
+/* It turns to the file that a checkpoint has freed, and that one has become longer meanwhile: a group waits for no new blocks. */
+TEST(the_journal_grows_where_nobody_waits)
+{
+    static const int64_t sizes[][2] = {{512 * KIB, 256 * KIB}, {512 * KIB, MIB}};
+    struct log_settings s;
+    struct testlog t = {.o.journal_bytes = MIB}; // files begin with a quarter of it
+    int64_t n = 0;
+
+    OK(testlog_start(&t));
+    log_settings_default(t.l, &s);
+    s.retention_ms = -1;
+    OK(log_create_topic(t.l, STR("a"), 1, &s, &t.e));
+    for (int i = 0; i < 2; i++) {
+        for (int64_t end = n + 280; n < end; n++)
+            OK(testlog_append(&t, "a", 0, n, 1, 1000) == n);
+        OK(log_maintain(t.l, &t.e)); // waits for the checkpoint
+        OK(journal_size(&t, 0) == sizes[i][0] && journal_size(&t, 1) == sizes[i][1]);
+    }
+    testlog_crash(&t);
+    OK(testlog_open(&t) && testlog_read(&t, "a", 0, 0, 0, MIB) == n);
+    OK(testlog_end(&t));
+}
+
 TEST(large_appends_go_by_reference)
 {
     struct testlog t = {0};

@@ -74,6 +74,13 @@ static int fault_fsync(struct os *os, int fd)
     return hit(f, true) ? -1 : f->under->fsync(f->under, fd);
 }
 
+static int fault_sync_range(struct os *os, int fd, int64_t at, int64_t n)
+{
+    struct os_fault *f = fault_of(os);
+
+    return hit(f, true) ? -1 : f->under->sync_range(f->under, fd, at, n);
+}
+
 static int fault_fallocate(struct os *os, int fd, int64_t at, int64_t n)
 {
     struct os_fault *f = fault_of(os);
@@ -165,6 +172,7 @@ void os_fault_init(struct os_fault *f, struct os *under, enum os_fault_kind kind
                 .pwritev = fault_pwritev,
                 .fdatasync = fault_fdatasync,
                 .fsync = fault_fsync,
+                .sync_range = fault_sync_range,
                 .fallocate = fault_fallocate,
                 .advise = fault_advise,
                 .ftruncate = fault_ftruncate,
@@ -193,6 +201,12 @@ static int no_sync(struct os *os, int fd)
     return 0;
 }
 
+static int no_sync_range(struct os *os, int fd, int64_t at, int64_t n)
+{
+    (void)os, (void)fd, (void)at, (void)n;
+    return 0;
+}
+
 static struct os unsynced;
 
 /* Not every file system in memory takes O_DIRECT. */
@@ -207,6 +221,7 @@ static void unsynced_init(void)
     unsynced.open = open_cached;
     unsynced.fdatasync = no_sync;
     unsynced.fsync = no_sync;
+    unsynced.sync_range = no_sync_range;
 }
 
 struct os *os_unsynced(void)

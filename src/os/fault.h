@@ -7,7 +7,7 @@
  *     static bool scenario(struct os *os, const char *dir) { ... true when all that was promised held ... }
  *     OK(os_fault_walk(scenario, dir, &faults) && faults > 20);
  *
- * open, pread, pwritev, fdatasync, fsync, fallocate, ftruncate, rename, unlink, mkdir can fail; close, clock and random do not.
+ * open, pread, pwritev, fdatasync, fsync, sync_range, fallocate, ftruncate, rename, unlink, mkdir can fail; close, clock and random do not.
  */
 #pragma once
 

@@ -105,6 +105,11 @@ bool os_sync(struct os *os, int fd, struct err *e)
     return os->fdatasync(os, fd) == 0 || err_sys(e, "sync to disk");
 }
 
+bool os_sync_range(struct os *os, int fd, int64_t at, int64_t n, struct err *e)
+{
+    return os->sync_range(os, fd, at, n) == 0 || err_sys(e, "write to disk");
+}
+
 bool os_sync_dir(struct os *os, const char *path, struct err *e)
 {
     int fd = os_open(os, path, O_RDONLY | O_DIRECTORY, e);

@@ -43,6 +43,7 @@ struct os {
     ssize_t (*pwritev)(struct os *os, int fd, const struct iovec *v, int count, int64_t at);
     int (*fdatasync)(struct os *os, int fd);
     int (*fsync)(struct os *os, int fd);
+    int (*sync_range)(struct os *os, int fd, int64_t at, int64_t n); // see os_sync_range
     int (*fallocate)(struct os *os, int fd, int64_t at,
                      int64_t n); // reserves blocks, file grows, holes read as zero
     void (*advise)(struct os *os, int fd, int64_t at, int64_t n,
@@ -79,6 +80,11 @@ ssize_t os_read_some(struct os *os, int fd, void *p, size_t n, int64_t at, struc
 bool os_read_now(struct os *os, int fd, void *p, size_t n, int64_t at) MUST_CHECK;
 bool os_sync(struct os *os, int fd,
              struct err *e) MUST_CHECK; // fdatasync; after a failure the data must be taken for lost
+/*
+ * These bytes are written before it returns, which makes a later sync short. Where the file has them is not, so without that sync
+ * nothing is promised. Its failure is the sync's, which may not tell again: the data must be taken for lost.
+ */
+bool os_sync_range(struct os *os, int fd, int64_t at, int64_t n, struct err *e) MUST_CHECK;
 bool os_sync_dir(struct os *os, const char *path,
                  struct err *e) MUST_CHECK; // makes names in a folder durable
 

@@ -52,6 +52,13 @@ static int real_fsync(struct os *os, int fd)
 }
 
 /* A file system that cannot reserve blocks gets a file of that size, whose blocks come when they are written. */
+static int real_sync_range(struct os *os, int fd, int64_t at, int64_t n)
+{
+    (void)os;
+    return sync_file_range(fd, at, n,
+                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 static int real_fallocate(struct os *os, int fd, int64_t at, int64_t n)
 {
     struct stat st;
@@ -190,6 +197,7 @@ struct os *os_real(void)
         .pwritev = real_pwritev,
         .fdatasync = real_fdatasync,
         .fsync = real_fsync,
+        .sync_range = real_sync_range,
         .fallocate = real_fallocate,
         .advise = real_advise,
         .ftruncate = real_ftruncate,
