@@ -34,6 +34,12 @@ def acked(address, topic, partitions=12, rate=10_000, seconds=4, size=1024):
     return load(address, topic, partitions, rate, seconds, size, program="bench_kafka_ack")
 
 
+def disk_acked(rate=10_000, seconds=4, size=1024):
+    """The same of the disk alone: records of that size and pace, written over a file and synced, without a broker."""
+    with tempfile.NamedTemporaryFile(dir=BUILD) as file:
+        return load("disk", file.name, rate, seconds, size, program="bench_kafka_ack")
+
+
 def resident_mb(pid):
     return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 

@@ -2,10 +2,15 @@
  * kafka_ack: how long a broker takes to acknowledge, at a fixed rate.
  *
  *     kafka_ack ADDRESS:PORT TOPIC PARTITIONS RATE SECONDS BYTES
+ *     kafka_ack disk FILE RATE SECONDS BYTES
  *
  * One connection; RATE requests a second, each with one record of BYTES for the next partition, acks=all, as many on their way as it
  * takes. Prints the median and the 99th percentile of milliseconds from the moment a record was due to its acknowledgement, so a
  * request that could not be sent in time counts as late. The first second does not count: a broker makes its files then.
+ *
+ * The second is the same without a broker: what is due is written over a file of real blocks, and one fdatasync later all of that is
+ * acknowledged. No broker that syncs can do better on this disk, and whoever waits in a thread that must be woken at a time does
+ * no better on this machine.
  *
  * It is one thread that sleeps until something is due or has come, and the requests are made beforehand: a client library hands
  * each record from thread to thread and takes more of the machine than a broker does, so that where cores are few its own wait
@@ -17,14 +22,16 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { NS = 1000000000, ANSWERS = 64 * 1024, SEND_BYTES = 32 << 20 };
+enum { NS = 1000000000, ANSWERS = 64 * 1024, SEND_BYTES = 32 << 20, FILE_BYTES = 64 << 20 };
 
 struct run {
     int fd;
@@ -124,6 +131,60 @@ static void run(struct run *r)
     }
 }
 
+/* ---- the disk alone ---- */
+
+static int open_blocks(const char *path, size_t bytes)
+{
+    char *zeros = mem_zero(bytes);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0 || pwrite(fd, zeros, bytes, 0) != (ssize_t)bytes || fsync(fd) != 0)
+        fail_call(path);
+    mem_free(zeros);
+    return fd;
+}
+
+static void sleep_until_due(const struct run *r)
+{
+    int64_t left = due_ns(r, r->sent) - now_ns();
+    struct timespec t = {left / NS, left % NS};
+
+    if (left > 0)
+        (void)nanosleep(&t, NULL);
+}
+
+static void run_disk(struct run *r, size_t bytes)
+{
+    size_t most = FILE_BYTES / bytes, at = 0;
+    char *data = mem_zero(FILE_BYTES);
+
+    r->begun_ns = now_ns();
+    while (r->answered < r->total) {
+        int64_t now = now_ns();
+        size_t n;
+
+        while (r->sent < r->total && due_ns(r, r->sent) <= now)
+            r->sent++;
+        n = (size_t)(r->sent - r->answered);
+        n = n < most ? n : most;
+        if (n == 0) {
+            sleep_until_due(r);
+            continue;
+        }
+        at = at + n <= most ? at : 0;
+        if (pwrite(r->fd, data, n * bytes, (off_t)(at * bytes)) != (ssize_t)(n * bytes) ||
+            fdatasync(r->fd) != 0)
+            fail_call("write");
+        at += n;
+        now = now_ns();
+        for (; n > 0; n--, r->answered++)
+            r->latency_ns[r->answered] = now - due_ns(r, r->answered);
+    }
+    mem_free(data);
+}
+
+/* ---- the figures ---- */
+
 static int by_size(const void *x, const void *y)
 {
     int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
@@ -131,31 +192,48 @@ static int by_size(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
+static void plan(struct run *r, const char *rate, const char *seconds)
+{
+    r->rate = number(rate);
+    r->total = r->rate + r->rate * number(seconds);
+    r->latency_ns = MEM_ARRAY(int64_t, r->total);
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+}
+
+static void tell(const struct run *r)
+{
+    int64_t *counted = r->latency_ns + r->rate, count = r->total - r->rate;
+
+    qsort(counted, (size_t)count, sizeof *counted, by_size);
+    (void)printf("%.3f %.3f\n", (double)counted[count / 2] / 1e6, (double)counted[count * 99 / 100] / 1e6);
+}
+
 int main(int argc, char **argv)
 {
     static struct run r;
-    int64_t *counted, count;
     struct str topic;
 
+    if (argc == 6 && strcmp(argv[1], "disk") == 0) {
+        plan(&r, argv[3], argv[4]);
+        r.fd = open_blocks(argv[2], FILE_BYTES);
+        run_disk(&r, (size_t)number(argv[5]));
+        tell(&r);
+        return 0;
+    }
     if (argc != 7) {
-        (void)fprintf(stderr, "usage: kafka_ack ADDRESS:PORT TOPIC PARTITIONS RATE SECONDS BYTES\n");
+        (void)fprintf(stderr, "usage: kafka_ack ADDRESS:PORT TOPIC PARTITIONS RATE SECONDS BYTES\n"
+                              "       kafka_ack disk FILE RATE SECONDS BYTES\n");
         return 2;
     }
     topic = str_of(argv[2]);
     r.partitions = number(argv[3]);
-    r.rate = number(argv[4]);
-    count = r.rate * number(argv[5]);
-    r.total = r.rate + count;
     r.error_at = RAW_ERROR_AT + topic.n;
     r.request = MEM_ARRAY(struct buf, r.partitions);
     for (int64_t i = 0; i < r.partitions; i++)
         r.request[i] = raw_produce(topic, (int32_t)i, 1, (size_t)number(argv[6]));
-    r.latency_ns = MEM_ARRAY(int64_t, r.total);
+    plan(&r, argv[4], argv[5]);
     r.fd = connect_to(argv[1]);
-    (void)prctl(PR_SET_TIMERSLACK, 1UL);
     run(&r);
-    counted = r.latency_ns + r.rate;
-    qsort(counted, (size_t)count, sizeof *counted, by_size);
-    (void)printf("%.3f %.3f\n", (double)counted[count / 2] / 1e6, (double)counted[count * 99 / 100] / 1e6);
+    tell(&r);
     return 0;
 }
