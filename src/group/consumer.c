@@ -10,7 +10,8 @@
 static void put_string(struct buf *b, struct str s)
 {
     buf_uvarint(b, s.p ? s.n + 1 : 0);
-    buf_str(b, s);
+    if (s.p)
+        buf_str(b, s);
 }
 
 static void no_tags(struct buf *b)

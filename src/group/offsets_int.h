@@ -84,5 +84,5 @@ struct offsets_latch {
     struct err *e;
 };
 void offsets_latch_init(struct offsets_latch *l, size_t n, struct err *e);
-void offsets_latch_done(void *latch, bool ok, const struct err *why);
+void offsets_latch_done(void *arg, bool ok, const struct err *why);
 bool offsets_latch_wait(struct offsets_latch *l); // and ends it

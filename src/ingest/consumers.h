@@ -90,7 +90,7 @@ struct consumer *consumer_ref(struct consumer *k); // lock held
 void consumer_unref(struct consumer *k);           // without it; NULL does nothing
 /* Out of the list: nobody finds it any more, and its reads are woken. Lock held, as for the next three. */
 void consumer_unlist(struct consumer *k);
-void consumer_take_topics(struct consumer *k, const struct str *topics, size_t count);
+void consumer_take_topics(struct consumer *k, const struct str *topics, size_t n);
 void consumer_take_parts(struct consumer *k, const struct group_part *parts, size_t count);
 void consumer_forget_parts(struct consumer *k);
 struct position *consumer_part(struct consumer *k, struct str topic, int32_t partition); // lock held

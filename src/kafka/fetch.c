@@ -65,10 +65,11 @@ static bool committed_only(const struct fetch *f)
 static bool fill_aborted(struct fetch *f, struct str topic, const struct k_fetch_req_partition *in,
                          int64_t next, struct k_fetch_res_partition *out, struct err *e)
 {
+    struct log_span span = {topic, in->partition, in->offset, next};
     struct log_aborted *list;
     size_t n;
 
-    if (!log_aborted(f->q->k->log, topic, in->partition, in->offset, next, &f->arena, &list, &n, e))
+    if (!log_aborted(f->q->k->log, &span, &f->arena, &list, &n, e))
         return false;
     out->aborted = ARENA_ARRAY(&f->arena, struct k_fetch_res_aborted, n);
     for (size_t i = 0; i < n; i++)

@@ -286,8 +286,8 @@ enum { KAFKA_BLOCK = 2 << 20 }; // MEM_HUGE
 struct kafka_block;
 /* KAFKA_BLOCK bytes with one reference; NULL: all are lent. From any thread, as the next three. */
 struct kafka_block *kafka_block_take(struct kafka *k);
-uint8_t *kafka_block_bytes(struct kafka_block *b);
-struct kafka_block *kafka_block_ref(struct kafka_block *b);
+uint8_t *kafka_block_bytes(struct kafka_block *one);
+struct kafka_block *kafka_block_ref(struct kafka_block *one);
 void kafka_block_unref(void *block); // NULL does nothing
 void kafka_blocks_init(struct kafka *k);
 void kafka_blocks_stop(struct kafka *k); // on the home loop, when no request is left

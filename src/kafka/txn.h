@@ -88,7 +88,7 @@ struct txn *txns_find(const struct txns *t, struct str id);
 /* A record of the topic; r NULL: a tombstone. */
 void txns_load(struct txns *t, struct str id, const struct txn_record *r, const struct txn_clock *c);
 /* Removes an id. It is not busy. */
-void txns_drop(struct txns *t, struct txn *txn);
+void txns_drop(struct txns *t, struct txn *x);
 
 /*
  * The answers are K_NONE with a step, or Kafka's error. txns_begin() says that a step is being stored; txns_done() ends it, and frees

@@ -109,8 +109,9 @@ static void get_parts(struct rd *r, bool flexible, struct arena *a, struct txn_r
 bool txn_value_read(struct str bytes, struct arena *a, struct txn_record *out, struct err *e)
 {
     struct rd r = rd_str(bytes);
-    int version = rd_i16(&r), state;
+    int version = rd_i16(&r);
     bool flexible = version >= VALUE_FLEXIBLE;
+    int8_t state;
 
     *out = (struct txn_record){.producer_id = rd_i64(&r)};
     if (rd_ok(&r) && (version < VALUE || version > VALUE_FLEXIBLE))

@@ -555,7 +555,7 @@ bool compact_part(struct log *l, struct part *p, const struct log_settings *set,
         c.clean_to = c.upto = p->clean_to; // only this thread changes it
         ok = run(&c, segs, until, n, doomed, e);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; segs && i < n; i++)
         seg_unref(segs[i]);
     mem_free(c.notes.slots);
     mem_free(c.keep);

@@ -46,7 +46,7 @@ void log_pairs_put(struct log_pairs *p, struct arena *a, struct str name, struct
     struct log_pair *v = ARENA_ARRAY(a, struct log_pair, p->n + 1);
     size_t n = 0, at = place(p, name);
 
-    for (size_t i = 0; i < at; i++)
+    for (size_t i = 0; p->v && i < at; i++)
         v[n++] = p->v[i];
     if (value.p)
         v[n++] = (struct log_pair){name, value};
@@ -220,12 +220,11 @@ static struct config *read_all(struct str bytes, const char *path, struct err *e
     struct rd r = rd_str(bytes);
     uint32_t n = (uint32_t)rd_i32(&r);
     struct arena a = {0};
-    struct config *c = NULL;
+    struct config *c;
 
     if (rd_ok(&r) && n > LOG_CONFIG_NAMES_MAX)
         rd_fail(&r, "more settings than there can be");
-    if (rd_ok(&r))
-        c = config_new(n);
+    c = config_new(rd_ok(&r) ? n : 0);
     for (uint32_t i = 0; i < n && rd_ok(&r); i++)
         take_one(c, &r, &a);
     arena_fini(&a);

@@ -229,9 +229,14 @@ bool log_fetch_committed(struct log *l, struct str topic, int32_t partition, int
 struct log_aborted {
     int64_t producer_id, first;
 };
-/* Those that have records in [from, to), which is below the last stable offset; by their markers' order, in a. */
-bool log_aborted(struct log *l, struct str topic, int32_t partition, int64_t from, int64_t to,
-                 struct arena *a, struct log_aborted **out, size_t *count, struct err *e) MUST_CHECK;
+struct log_span {
+    struct str topic;
+    int32_t partition;
+    int64_t from, to; // offsets: [from, to), which is below the last stable offset
+};
+/* Those that have records there; by their markers' order, in a. */
+bool log_aborted(struct log *l, const struct log_span *in, struct arena *a, struct log_aborted **out,
+                 size_t *count, struct err *e) MUST_CHECK;
 
 /* First offset whose batch has a timestamp >= time_ms (and that timestamp), or false when there is none. */
 bool log_offset_for_time(struct log *l, struct str topic, int32_t partition, int64_t time_ms, int64_t *offset,

@@ -332,16 +332,16 @@ bool txn_aborted(struct log *l, struct part *p, const struct txn_range *r, struc
     return ok || err_wrap(e, "topic %.*s partition %d", STR_ARG(p->topic->name), p->index);
 }
 
-bool log_aborted(struct log *l, struct str topic, int32_t partition, int64_t from, int64_t to,
-                 struct arena *a, struct log_aborted **out, size_t *count, struct err *e)
+bool log_aborted(struct log *l, const struct log_span *in, struct arena *a, struct log_aborted **out,
+                 size_t *count, struct err *e)
 {
-    struct part *p = part_find(l, topic, partition);
+    struct part *p = part_find(l, in->topic, in->partition);
     struct abort_entry *list;
     bool ok;
 
     if (!p)
-        return err_set(e, ERR_NOT_FOUND, "topic %.*s has no partition %d", STR_ARG(topic), partition);
-    ok = txn_aborted(l, p, &(struct txn_range){from, to, a}, &list, count, e);
+        return err_set(e, ERR_NOT_FOUND, "topic %.*s has no partition %d", STR_ARG(in->topic), in->partition);
+    ok = txn_aborted(l, p, &(struct txn_range){in->from, in->to, a}, &list, count, e);
     *out = ARENA_ARRAY(a, struct log_aborted, ok ? *count : 0);
     for (size_t i = 0; ok && i < *count; i++)
         (*out)[i] = (struct log_aborted){list[i].producer_id, list[i].first};

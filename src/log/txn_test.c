@@ -46,7 +46,7 @@ static bool aborted_are(struct testlog *t, int64_t from, int64_t to, const char 
     struct log_aborted *list;
     struct buf b = buf_make(KIB);
     size_t n;
-    bool ok = log_aborted(t->l, STR("a"), 0, from, to, &a, &list, &n, &t->e);
+    bool ok = log_aborted(t->l, &(struct log_span){STR("a"), 0, from, to}, &a, &list, &n, &t->e);
 
     for (size_t i = 0; ok && i < n; i++)
         buf_fmt(&b, "%s%lld@%lld", i ? " " : "", (long long)list[i].producer_id, (long long)list[i].first);
@@ -297,7 +297,8 @@ TEST(damage_is_told)
     OK(fd >= 0 && os_write(os_real(), fd, "\xff", 1, 9, &t.e));
     os_close(os_real(), fd);
     OK(testlog_open(&t));
-    OK(!log_aborted(t.l, STR("a"), 0, 0, 2, &a, &list, &n, &t.e) && t.e.kind == ERR_CORRUPT);
+    OK(!log_aborted(t.l, &(struct log_span){STR("a"), 0, 0, 2}, &a, &list, &n, &t.e) &&
+       t.e.kind == ERR_CORRUPT);
     OK(strstr(t.e.msg, ".txnindex") != NULL);
     arena_fini(&a);
     OK(testlog_end(&t));
@@ -327,7 +328,7 @@ static bool ends_hold(struct told *d, int64_t acked)
         size_t n;
 
         ok = log_range(d->t.l, STR("a"), i, &r) &&
-             log_aborted(d->t.l, STR("a"), i, 0, r.stable, &a, &list, &n, &d->t.e);
+             log_aborted(d->t.l, &(struct log_span){STR("a"), i, 0, r.stable}, &a, &list, &n, &d->t.e);
         ends = i == 0 ? r.stable / 2 : ends;
         ok = ok && r.stable == 2 * ends && (int64_t)n == ends / 2;
         for (size_t k = 0; ok && k < n; k++)
