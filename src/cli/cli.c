@@ -130,6 +130,14 @@ static void explain(FILE *out, const struct verb *v)
     (void)fprintf(out, "  tarn %-10s%s\n      %s\n", v->name, v->args, v->sentence);
 }
 
+static void help(const struct verb *v)
+{
+    if (v->run == verb_topic) // a sentence does not explain it
+        topic_help();
+    else
+        explain(stdout, v);
+}
+
 static void usage(FILE *out)
 {
     (void)fprintf(out, "tarn runs a data platform of one project folder in one process.\n\n");
@@ -152,7 +160,7 @@ static bool verb_help(struct words *w, struct err *e)
     }
     about = verb_find(w->v[0]);
     if (about) {
-        explain(stdout, about);
+        help(about);
         return true;
     }
     if (!str_is(str_of(w->v[0]), "settings") && !str_is(str_of(w->v[0]), "topic-settings"))
@@ -179,7 +187,7 @@ static bool verb_version(struct words *w, struct err *e)
 
 /* ---- main ---- */
 
-static int finish(const struct verb *verb, bool ok, const struct err *e)
+static int finish(const struct verb *verb, const struct words *w, bool ok, const struct err *e)
 {
     if (fflush(stdout) != 0 && ok) {
         (void)fprintf(stderr, "tarn: the output could not be written\n");
@@ -190,7 +198,10 @@ static int finish(const struct verb *verb, bool ok, const struct err *e)
     (void)fprintf(stderr, "tarn: %s\n", e->msg);
     if (e->kind != ERR_BAD_INPUT)
         return 1;
-    (void)fprintf(stderr, "usage: tarn %s %s\n", verb->name, verb->args);
+    if (w->action)
+        (void)fprintf(stderr, "usage: tarn %s %s %s\n", verb->name, w->action, w->args);
+    else
+        (void)fprintf(stderr, "usage: tarn %s %s\n", verb->name, verb->args);
     return 2;
 }
 
@@ -201,6 +212,7 @@ int cli_main(int argc, char **argv)
     const struct verb *verb;
     struct err e = {0};
     uint64_t seed;
+    bool ok;
 
     obs_catch_crashes();
     os_real()->random(os_real(), &seed, sizeof seed);
@@ -223,8 +235,9 @@ int cli_main(int argc, char **argv)
     }
     w.verb = name;
     if (cli_flag(&w, "--help") || cli_flag(&w, "-h")) {
-        explain(stdout, verb);
+        help(verb);
         return 0;
     }
-    return finish(verb, verb->run(&w, &e), &e);
+    ok = verb->run(&w, &e);
+    return finish(verb, &w, ok, &e);
 }

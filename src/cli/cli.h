@@ -17,6 +17,7 @@ struct words {
     const char *verb;
     const char *const *v;
     size_t n;
+    const char *action, *args; // of a verb with actions: the one that is done, and what it takes; else NULL
 };
 
 enum { WORDS_MAX = 64 };
@@ -42,6 +43,7 @@ bool verb_up(struct words *w, struct err *e);
 bool verb_status(struct words *w, struct err *e);
 bool verb_connector(struct words *w, struct err *e);
 bool verb_topic(struct words *w, struct err *e);
+void topic_help(void); // all that `tarn topic` can
 bool verb_sql(struct words *w, struct err *e);
 bool verb_verify(struct words *w, struct err *e);
 bool verb_init(struct words *w, struct err *e);

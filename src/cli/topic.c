@@ -40,7 +40,7 @@ static const struct action {
      topic_reset_offsets},
 };
 
-static void usage(void)
+void topic_help(void)
 {
     (void)printf("tarn topic speaks to the tarn of this folder, or to any Kafka.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(actions); i++)
@@ -214,90 +214,13 @@ bool topic_moment(const char *text, int64_t now_ms, int64_t *out)
 
 /* ---- the cluster ---- */
 
-/* Where the roles of the project's tarn are. */
-static bool ask_project(struct topic_run *t, struct err *e)
+/* Kafka does not tell topics to who may not describe them. */
+static bool as_user(const struct topic_run *t)
 {
-    struct fetch f = {.timeout_ms = 10000};
-    struct fetch_answer answer;
-    const json_t *r;
-    json_t *root = NULL;
-    size_t i;
-
-    if (!cli_ask(t->project, &f, "/api/status", &t->arena, &answer, &root, e)) {
-        json_decref(root);
-        return err_wrap(e, "no --bootstrap is given, and");
-    }
-    json_array_foreach(json_object_get(root, "roles"), i, r)
-    {
-        const char *name = topic_json_text(r, "name"), *host = topic_json_text(r, "host");
-        const char *at = arena_fmt(&t->arena, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host,
-                                   (int)topic_json_number(r, "port"));
-
-        if (*host && strcmp(name, "kafka") == 0)
-            t->bootstrap = at;
-        else if (*host && strcmp(name, "registry") == 0 && !t->registry)
-            t->registry = arena_fmt(&t->arena, "http://%s", at);
-    }
-    json_decref(root);
-    return t->bootstrap || err_set(e, ERR_UNSUPPORTED, "the role kafka is off (kafka.port)");
-}
-
-/* What librdkafka would print about connections is said by the error of the call. */
-static void silent(const rd_kafka_t *client, int level, const char *facility, const char *text)
-{
-    (void)client;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
-static bool set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *e)
-{
-    char why[200] = "";
-
-    if (rd_kafka_conf_set(conf, name, value, why, sizeof why) == RD_KAFKA_CONF_OK)
-        return true;
-    return err_set(e, ERR_BAD_INPUT, "%s=%s: %s", name, value, why);
-}
-
-static bool make_client(struct topic_run *t, rd_kafka_type_t type, const char *const *more, struct err *e)
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    char why[200] = "";
-    bool ok = set(conf, "bootstrap.servers", t->bootstrap, e) && set(conf, "client.id", "tarn-topic", e);
-
-    for (; ok && more && *more; more += 2)
-        ok = set(conf, more[0], more[1], e);
-    for (size_t i = 0; ok && i < t->property_count; i += 2)
-        ok = set(conf, t->properties[i], t->properties[i + 1], e);
-    rd_kafka_conf_set_log_cb(conf, silent);
-    rd_kafka_conf_set_opaque(conf, t->delivered_arg);
-    if (t->delivered)
-        rd_kafka_conf_set_dr_msg_cb(conf, t->delivered);
-    if (ok)
-        t->client = rd_kafka_new(type, conf, why, sizeof why); // takes conf
-    if (!t->client) {
-        rd_kafka_conf_destroy(conf);
-        return ok ? err_set(e, ERR_BAD_INPUT, "%s", why) : false;
-    }
-    t->answers = rd_kafka_queue_new(t->client);
-    return true;
-}
-
-bool topic_connect(struct topic_run *t, rd_kafka_type_t type, const char *const *more, struct err *e)
-{
-    rd_kafka_resp_err_t code;
-
-    if ((!t->bootstrap && !ask_project(t, e)) || !make_client(t, type, more, e))
-        return false;
-    code = rd_kafka_metadata(t->client, 1, NULL, &t->topics, TOPIC_WAIT_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        return true;
-    t->topics = NULL;
-    if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-        code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        return err_set(e, ERR_REMOTE, "no Kafka answers at %s", t->bootstrap);
-    return topic_refused(code, NULL, t->bootstrap, e);
+    for (size_t i = 0; i < t->property_count; i += 2)
+        if (strcmp(t->properties[i], "sasl.username") == 0)
+            return true;
+    return false;
 }
 
 const struct rd_kafka_metadata_topic *topic_find(struct topic_run *t, const char *name, struct err *e)
@@ -310,7 +233,8 @@ const struct rd_kafka_metadata_topic *topic_find(struct topic_run *t, const char
     for (int i = 0; i < t->topics->topic_cnt; i++)
         if (t->topics->topics[i].topic[0] != '_')
             buf_fmt(&known, "%s%s", known.n > 0 ? ", " : "; there are: ", t->topics->topics[i].topic);
-    (void)err_set(e, ERR_NOT_FOUND, "there is no topic %s%s", name,
+    (void)err_set(e, ERR_NOT_FOUND, "there is no topic %s%s%s", name,
+                  as_user(t) ? " that this user may see" : "",
                   buf_ok(&known) ? buf_z(&known) : " (tarn topic list tells those there are)");
     buf_fini(&known);
     return NULL;
@@ -469,8 +393,8 @@ bool verb_topic(struct words *w, struct err *e)
     const struct action *act = NULL;
     bool ok;
 
-    if (w->n == 0 || strcmp(w->v[0], "help") == 0 || cli_flag(w, "--help")) {
-        usage();
+    if (w->n == 0 || strcmp(w->v[0], "help") == 0) {
+        topic_help();
         return true;
     }
     for (size_t i = 0; i < ARRAY_LEN(actions); i++)
@@ -480,6 +404,8 @@ bool verb_topic(struct words *w, struct err *e)
         return err_set(e, ERR_BAD_INPUT, "tarn topic cannot %s: tarn topic help tells what it can", w->v[0]);
     w->v++;
     w->n--;
+    w->action = act->word;
+    w->args = act->args;
     ok = common_options(&t, e) && act->run(&t, e);
     fini(&t);
     return ok;

@@ -31,8 +31,10 @@ struct topic_run {
     rd_kafka_queue_t *answers;
     const struct rd_kafka_metadata *topics; // all there are
     struct topic_values *values;
-    /* Set before topic_connect() by who produces: told of each record, with delivered_arg. */
-    void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *m, void *arg);
+    const char *unreached; // why no broker could be reached; NULL: no reason was told
+    int unreached_code;    // RD_KAFKA_RESP_ERR_...
+    /* Set before topic_connect() by who produces: told of each record; its last argument is the topic_run. */
+    void (*delivered)(rd_kafka_t *client, const rd_kafka_message_t *m, void *run);
     void *delivered_arg;
 };
 

@@ -294,6 +294,13 @@ static bool is_enough(const struct consume *c)
     return (c->max >= 0 && c->printed >= c->max) || (c->left == 0 && !c->follow);
 }
 
+/* What does not end the reading. librdkafka asks for the coordinator of a group that is never used, and reading needs no right to it. */
+static bool is_passing(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__PARTITION_EOF || code == RD_KAFKA_RESP_ERR__TRANSPORT ||
+           code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+}
+
 static bool take_all(struct consume *c, struct err *e)
 {
     bool ok = true;
@@ -312,9 +319,9 @@ static bool take_all(struct consume *c, struct err *e)
             ok = true;
         else if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
             ok = take(c, m, e);
-        else if (m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF && m->err != RD_KAFKA_RESP_ERR__TRANSPORT)
+        else if (!is_passing(m->err))
             ok = topic_refused(m->err, rd_kafka_message_errstr(m), c->topic->topic, e);
-        if (ok && m->err != RD_KAFKA_RESP_ERR__TRANSPORT)
+        if (ok && (m->err == RD_KAFKA_RESP_ERR_NO_ERROR || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF))
             done_with(c, m);
         rd_kafka_message_destroy(m);
         if (c->tail >= 0 && c->left == 0)

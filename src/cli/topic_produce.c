@@ -22,15 +22,31 @@ struct produce {
     struct err failed; // the first record that was refused
 };
 
-static void delivered(rd_kafka_t *client, const rd_kafka_message_t *m, void *arg)
+/* What Kafka's codes alone leave in the dark. */
+static bool refused(const struct produce *p, rd_kafka_resp_err_t code, const char *text, struct err *e)
 {
-    struct produce *p = arg;
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        return err_set(e, ERR_LIMIT, "%s: a record is larger than the topic's max.message.bytes allows",
+                       p->topic);
+    if (code == RD_KAFKA_RESP_ERR_INVALID_RECORD)
+        return err_set(e, ERR_INVALID, "%s: %s (with cleanup.policy=compact each record needs a key)",
+                       p->topic, rd_kafka_err2str(code));
+    return topic_refused(code, text, p->topic, e);
+}
 
-    (void)client;
-    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+/* Records that are thrown away because the client has come to its end have the reason of that. */
+static void delivered(rd_kafka_t *client, const rd_kafka_message_t *m, void *run)
+{
+    struct produce *p = ((struct topic_run *)run)->delivered_arg;
+    rd_kafka_resp_err_t fatal;
+    char why[200] = "";
+
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         p->acked++;
-    else if (p->failed.kind == ERR_NONE)
-        (void)topic_refused(m->err, NULL, p->topic, &p->failed);
+    } else if (p->failed.kind == ERR_NONE) {
+        fatal = rd_kafka_fatal_error(client, why, sizeof why);
+        (void)refused(p, fatal != RD_KAFKA_RESP_ERR_NO_ERROR ? fatal : m->err, why, &p->failed);
+    }
 }
 
 /* ---- one record ---- */
@@ -87,7 +103,7 @@ static bool send_record(struct produce *p, const struct record *r, struct err *e
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
-        return topic_refused(code, NULL, p->topic, e);
+        return refused(p, code, NULL, e);
     }
     p->sent++;
     (void)rd_kafka_poll(client, 0);
@@ -145,7 +161,34 @@ static struct str part_of(struct arena *a, const json_t *v, bool as_json)
     return str_from(text, n);
 }
 
-/* {"key":...,"value":...,"headers":{...},"partition":N}, as tarn topic consume --json prints it. */
+/* A slip in a name would else send a null, which deletes on a compacted topic. */
+static bool check_record(json_t *o, struct err *e)
+{
+    static const char *const known[] = {"key",    "value", "headers",  "partition",
+                                        "offset", "time",  "schema_id"};
+    json_t *headers = json_object_get(o, "headers"), *v;
+    const char *name;
+
+    json_object_foreach(o, name, v)
+    {
+        size_t i = 0;
+
+        while (i < ARRAY_LEN(known) && strcmp(name, known[i]) != 0)
+            i++;
+        if (i == ARRAY_LEN(known))
+            return err_set(e, ERR_INVALID, "a record has key, value and headers, not %s", name);
+    }
+    if (headers && !json_is_object(headers) && !json_is_null(headers))
+        return err_set(e, ERR_INVALID, "headers are an object, as in {\"source\":\"shop\"}");
+    json_object_foreach(headers, name, v)
+    {
+        if (!json_is_string(v) && !json_is_null(v))
+            return err_set(e, ERR_INVALID, "header %s is neither a string nor null", name);
+    }
+    return true;
+}
+
+/* {"key":...,"value":...,"headers":{...}} as tarn topic consume --json prints it; where and when the record was before is passed over. */
 static bool send_json(struct produce *p, struct str line, struct err *e)
 {
     json_error_t why;
@@ -155,6 +198,7 @@ static bool send_json(struct produce *p, struct str line, struct err *e)
     bool ok = json_is_object(o) ||
               err_set(e, ERR_INVALID, "not a JSON object: %s", o ? "it is another value" : why.text);
 
+    ok = ok && check_record(o, e);
     if (ok) {
         r.key = part_of(&a, json_object_get(o, "key"), false);
         r.value = part_of(&a, json_object_get(o, "value"), p->encoder != NULL);
@@ -246,10 +290,10 @@ static bool check_partition(struct produce *p, struct err *e)
 
 bool topic_produce(struct topic_run *t, struct err *e)
 {
-    /* Java's partitioner, so that a key is where other clients of the topic put it. */
+    /* Java's partitioner, so that a key is where other clients of the topic put it. The broker says what is too large. */
     static const char *const properties[] = {
-        "enable.idempotence", "true",  "linger.ms", "5", "partitioner", "murmur2_random",
-        "message.timeout.ms", "30000", NULL};
+        "enable.idempotence", "true",  "linger.ms",         "5",        "partitioner", "murmur2_random",
+        "message.timeout.ms", "30000", "message.max.bytes", "67108864", NULL};
     struct produce p = {.t = t, .partition = -1};
     const char *subject = NULL;
     int64_t schema = 0;

@@ -340,10 +340,36 @@ def test_many_acls_are_told_and_deleted_in_bounded_memory(safe):
     admin.close()
 
 
+def tarn_topic(config, *words, text=""):
+    options = [x for k, v in config.items() if k != "bootstrap.servers" for x in ("-X", f"{k}={v}")]
+    return subprocess.run([TARN, "topic", *words, "--bootstrap", config["bootstrap.servers"], *options], input=text, capture_output=True, text=True,
+                          timeout=60)
+
+
 def test_tarn_topic_logs_in(safe):
     make(safe, "t")
-    config = login(safe, "admin")
-    options = [x for k, v in config.items() if k != "bootstrap.servers" for x in ("-X", f"{k}={v}")]
-    done = subprocess.run([TARN, "topic", "list", "--json", "--bootstrap", config["bootstrap.servers"], *options], capture_output=True, text=True,
-                          timeout=60)
+    done = tarn_topic(login(safe, "admin"), "list", "--json")
     assert done.returncode == 0 and '"t"' in done.stdout, done.stdout + done.stderr
+
+
+def test_tarn_topic_tells_why_it_gets_no_answer(safe):
+    said = lambda config: tarn_topic(config, "list").stderr
+    assert "Authentication failed due to invalid credentials" in said(login(safe, "alice", password="wrong"))
+    unknown = login(safe, "alice")
+    del unknown["ssl.ca.location"]
+    assert "certificate verify failed" in said(unknown)
+    for door in DOORS:
+        assert "may want a login or TLS" in said({"bootstrap.servers": login(safe, "alice", door=door)["bootstrap.servers"]})
+
+
+def test_tarn_topic_as_a_user_with_few_rights(safe):
+    make(safe, "t")
+    make(safe, "hidden")
+    alice = login(safe, "alice")
+    assert "there is no topic t that this user may see" in tarn_topic(alice, "consume", "t").stderr
+    said = tarn_topic(alice, "produce", "t", text="x\n").stderr
+    assert "authorization failed" in said, said
+    acl_admin(safe).create_acls([acl("alice", "READ", "TOPIC", "t"), acl("alice", "WRITE", "TOPIC", "t")])
+    assert tarn_topic(alice, "produce", "t", text="x\n").stdout == "1 records\n"
+    done = tarn_topic(alice, "consume", "t", "--values")  # no right to any group
+    assert done.stdout == "x\n" and done.returncode == 0, done.stderr
