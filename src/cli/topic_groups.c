@@ -95,6 +95,39 @@ static json_t *reader_of(const json_t *group, const char *topic, int32_t partiti
     return json_null();
 }
 
+static bool is_in(const rd_kafka_topic_partition_list_t *list, const char *topic, int32_t partition)
+{
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].partition == partition && strcmp(list->elems[i].topic, topic) == 0)
+            return true;
+    return false;
+}
+
+/* What members read and have not committed yet stands there too, without an offset. */
+static void add_unread(const json_t *group, rd_kafka_topic_partition_list_t *list)
+{
+    const json_t *m, *r;
+    size_t i, j;
+
+    json_array_foreach(json_object_get(group, "members"), i, m)
+    {
+        json_array_foreach(json_object_get(m, "reads"), j, r)
+        {
+            const char *topic = topic_json_text(r, "topic");
+            int32_t partition = (int32_t)topic_json_number(r, "partition");
+
+            if (!is_in(list, topic, partition))
+                rd_kafka_topic_partition_list_add(list, topic, partition)->offset = RD_KAFKA_OFFSET_INVALID;
+        }
+    }
+    rd_kafka_topic_partition_list_sort(list, NULL, NULL);
+}
+
+static json_t *number_or_null(int64_t n)
+{
+    return n < 0 ? json_null() : json_integer(n);
+}
+
 /* Adds "positions" and "lag". Positions on a topic that is gone have no end and no lag. */
 static bool add_positions(struct topic_run *t, json_t *group, struct err *e)
 {
@@ -106,21 +139,19 @@ static bool add_positions(struct topic_run *t, json_t *group, struct err *e)
         json_decref(positions);
         return false;
     }
+    add_unread(group, list);
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *p = &list->elems[i];
         int64_t start, end = -1, lag = -1;
         struct err gone;
 
-        if (p->offset < 0)
-            continue;
-        if (topic_ends(t, p->topic, p->partition, &start, &end, &gone))
+        if (topic_ends(t, p->topic, p->partition, &start, &end, &gone) && p->offset >= 0)
             lag = end > p->offset ? end - p->offset : 0;
         behind += lag > 0 ? lag : 0;
-        json_array_append_new(positions, json_pack("{s:s,s:i,s:I,s:o,s:o,s:o}", "topic", p->topic,
-                                                   "partition", p->partition, "offset", (json_int_t)p->offset,
-                                                   "end", end < 0 ? json_null() : json_integer(end), "lag",
-                                                   lag < 0 ? json_null() : json_integer(lag), "client",
-                                                   reader_of(group, p->topic, p->partition)));
+        json_array_append_new(
+            positions, json_pack("{s:s,s:i,s:o,s:o,s:o,s:o}", "topic", p->topic, "partition", p->partition,
+                                 "offset", number_or_null(p->offset), "end", number_or_null(end), "lag",
+                                 number_or_null(lag), "client", reader_of(group, p->topic, p->partition)));
     }
     rd_kafka_topic_partition_list_destroy(list);
     json_object_set_new(group, "positions", positions);
@@ -266,6 +297,8 @@ static bool delete_group(struct topic_run *t, const char *name, struct err *e)
     ok = !why;
     if (why && rd_kafka_error_code(why) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
         (void)no_group(name, e);
+    else if (why && rd_kafka_error_code(why) == RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP)
+        (void)err_set(e, ERR_CONFLICT, "group %s has members: stop them first", name);
     else if (why)
         (void)topic_refused(rd_kafka_error_code(why), rd_kafka_error_string(why), name, e);
     rd_kafka_event_destroy(answer);

@@ -145,6 +145,9 @@ static bool place(struct topic_run *t, const struct reset *r, rd_kafka_topic_par
         break;
     }
     p->offset = to < start ? start : to > end ? end : to;
+    if (p->offset != to)
+        (void)fprintf(stderr, "tarn: %s-%d has the offsets %lld to %lld: %lld becomes %lld\n", p->topic,
+                      p->partition, (long long)start, (long long)end, (long long)to, (long long)p->offset);
     return true;
 }
 

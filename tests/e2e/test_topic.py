@@ -70,6 +70,24 @@ def test_records_there_and_back(broker):
     assert "has the partitions 0 to 1" in refused(broker, "produce", "t", "--partition", 2, text="x\n")
 
 
+@pytest.mark.parametrize("line, wanted", [('{"key":"k","val":1}', "a record has key, value and headers, not val"),
+                                          ('{"value":"v","headers":[["a","b"]]}', "headers are an object"),
+                                          ('{"value":"v","headers":{"a":1}}', "header a is neither a string nor null")])
+def test_a_slip_in_json_sends_nothing(broker, line, wanted):
+    create(broker, "t")
+    assert f"line 1: {wanted}" in refused(broker, "produce", "t", "--input", "json", text=line + "\n")
+    assert records(broker, "t") == []
+
+
+def test_what_a_topic_does_not_take_is_told(broker):
+    topic(broker, "create", "small", "--config", "max.message.bytes=2000")
+    assert "larger than the topic's max.message.bytes allows" in refused(broker, "produce", "small", text="x" * 3000 + "\n")
+    topic(broker, "create", "large", "--config", "max.message.bytes=4000000")
+    assert topic(broker, "produce", "large", text="x" * 3000000 + "\n").stdout == "1 records\n"
+    topic(broker, "create", "latest", "--config", "cleanup.policy=compact")
+    assert "each record needs a key" in refused(broker, "produce", "latest", text="x\n")
+
+
 def test_which_records_are_shown(broker):
     create(broker, "t", 2)
     for partition in 0, 1:
@@ -147,12 +165,12 @@ def test_groups_and_their_lag(broker):
     g = answer(broker, "groups", "g")
     assert g["state"] == "Stable" and g["lag"] == 6 and [m["client"] for m in g["members"]] == ["reader"]
     assert len(g["members"][0]["reads"]) == 2
-    p, = g["positions"]
-    assert (p["offset"], p["end"], p["lag"], p["client"]) == (4, 10, 6, "reader")
+    place = lambda p: (p["partition"], p["offset"], p["end"], p["lag"], p["client"])
+    assert [place(p) for p in g["positions"]] == [(0, 4, 10, 6, "reader"), (1, None, 0, None, "reader")]  # the second has nothing yet
     assert {"group": "g", "state": "Stable", "members": 1, "lag": 6} in answer(broker, "groups")
     assert "reader" in topic(broker, "groups", "g").stdout
     assert "has 1 members" in refused(broker, "reset-offsets", "g", "--topic", "t", "--to-earliest", "--execute")
-    assert "not empty" in refused(broker, "groups", "g", "--delete")
+    assert "group g has members: stop them first" in refused(broker, "groups", "g", "--delete")
     c.close()
     topic(broker, "groups", "g", "--delete")
     assert "there is no group g" in refused(broker, "groups", "g")
@@ -175,7 +193,8 @@ def test_positions_are_set(broker, goal, wanted):
     assert [p.offset for p in c.committed([TopicPartition("t", n) for n in (0, 1)], 20)] == [7, 4]
     topic(broker, "reset-offsets", "g", "--topic", "t:1", *goal, "--execute")
     assert [p.offset for p in c.committed([TopicPartition("t", n) for n in (0, 1)], 20)] == [7, wanted[1]]
-    topic(broker, "reset-offsets", "g", "--all-topics", *goal, "--execute")
+    said = topic(broker, "reset-offsets", "g", "--all-topics", *goal, "--execute").stderr
+    assert ("t-0 has the offsets 2 to 12: 99 becomes 12" in said) == (99 in goal), said
     assert c.committed([TopicPartition("t", 0)], 20)[0].offset == wanted[0]
     c.close()
 
@@ -198,8 +217,13 @@ def test_wrong_words(broker):
     assert "--all-topics" in refused(broker, "reset-offsets", "g", "--to-latest", status=2)
     assert "cannot dance" in refused(broker, "dance", status=2)
     assert "is one word too many" in refused(broker, "list", "x", status=2)
-    assert "no Kafka answers at 127.0.0.1:1" in refused(broker, "list", "--bootstrap", "127.0.0.1:1")
+    said = refused(broker, "list", "--bootstrap", "127.0.0.1:1")
+    assert "no Kafka answers at 127.0.0.1:1: Connect to" in said and "Connection refused" in said
+    assert refused(broker, "create", "t", "--partition", 2, status=2).splitlines()[-1].startswith("usage: tarn topic create NAME [--partitions N]")
     assert "reset-offsets" in topic(broker, "help").stdout
+    told = [subprocess.run([TARN, *words], capture_output=True, text=True) for words in
+            (["topic", "help"], ["help", "topic"], ["topic", "--help"], ["topic", "create", "--help"])]
+    assert {(done.returncode, done.stdout) for done in told} == {(0, topic(broker, "help").stdout)}
 
 
 def test_any_kafka(broker, tmp_path):

@@ -93,7 +93,7 @@ def test_init_makes_a_project(tmp_path):
 
 
 def test_each_verb_explains_itself():
-    for verb in ("up", "status", "sql", "verify", "connector", "init", "version"):
+    for verb in ("up", "status", "sql", "verify", "connector", "topic", "init", "version"):
         asked, told = run(verb, "--help"), run("help", verb)
         assert asked.returncode == told.returncode == 0 and asked.stdout == told.stdout and f"tarn {verb}" in told.stdout
     assert run("help", "fly").returncode == 2
