@@ -6,6 +6,8 @@
 #define INFINITY_US     INT64_C(9223372036825200000)
 #define NEG_INFINITY_US INT64_C(-9223372036832400000)
 
+enum { ROUND_YEARS = 400, ROUND_DAYS = 146097 }; // after these the Gregorian calendar begins anew
+
 struct scan {
     const char *p, *end;
     bool bad;
@@ -112,12 +114,24 @@ bool pgmoment_time(struct str text, int64_t *micros)
     return done(&s);
 }
 
+/* What does not fit stays at the end, as where Java makes a long of it. */
+static int64_t sum_us(int64_t us, int64_t more_us)
+{
+    int64_t sum;
+
+    if (__builtin_add_overflow(us, more_us, &sum))
+        return more_us < 0 ? INT64_MIN : INT64_MAX;
+    return sum;
+}
+
 static int64_t timestamp_us(struct scan *s, bool bc)
 {
-    int64_t days = date_days(s, bc);
+    int64_t days = date_days(s, bc), us;
 
     expect(s, ' ');
-    return days * UTC_DAY + clock_us(s);
+    if (__builtin_mul_overflow(days, UTC_DAY, &us))
+        us = days < 0 ? INT64_MIN : INT64_MAX;
+    return sum_us(us, clock_us(s));
 }
 
 bool pgmoment_timestamp(struct str text, int64_t *micros)
@@ -203,12 +217,13 @@ static char *put_year(char *out, int64_t year)
     return put(out, n, digits);
 }
 
+/* PostgreSQL's years end 30 after those of an int64_t of microseconds, so whole rounds of the calendar are kept apart. */
 bool pgmoment_timestamptz(struct str text, int digits, char out[PGMOMENT_TEXT])
 {
     bool bc = cut_bc(&text);
     struct scan s = scan_of(text);
+    int64_t days, rounds, us;
     struct utc t;
-    int64_t us;
     char *p;
 
     if (is_infinity(text)) {
@@ -216,10 +231,13 @@ bool pgmoment_timestamptz(struct str text, int digits, char out[PGMOMENT_TEXT])
         out[text.n] = '\0';
         return true;
     }
-    us = timestamp_us(&s, bc);
+    days = date_days(&s, bc);
+    rounds = days / ROUND_DAYS;
+    expect(&s, ' ');
+    us = (days - rounds * ROUND_DAYS) * UTC_DAY + clock_us(&s);
     us -= offset_s(&s) * UTC_SECOND;
     t = utc_split(us);
-    p = put_year(out, t.year);
+    p = put_year(out, t.year + rounds * ROUND_YEARS);
     *p++ = '-';
     p = put(p, t.month, 2);
     *p++ = '-';
@@ -233,7 +251,7 @@ bool pgmoment_timestamptz(struct str text, int digits, char out[PGMOMENT_TEXT])
 bool pgmoment_interval(struct str text, int64_t *micros)
 {
     struct scan s = scan_of(text);
-    double months = 0, days = 0;
+    double months = 0, days = 0, whole;
     int64_t us = 0;
 
     while (s.p < s.end && !s.bad) {
@@ -267,6 +285,7 @@ bool pgmoment_interval(struct str text, int64_t *micros)
             s.bad = true;
         (void)take(&s, ' ');
     }
-    *micros = (int64_t)((months * 30.4375 + days) * 86400e6) + us;
+    whole = (months * 30.4375 + days) * 86400e6;
+    *micros = sum_us(whole >= 0x1p63 ? INT64_MAX : whole < -0x1p63 ? INT64_MIN : (int64_t)whole, us);
     return done(&s);
 }

@@ -2,7 +2,8 @@
  * moment: PostgreSQL's text of dates and times, read.
  *
  * Styles: datestyle ISO, intervalstyle postgres, timezone UTC. Years may have more than four digits and "BC". infinity
- * becomes what Debezium's drivers make of it. False: the text is not one of these.
+ * becomes what Debezium's drivers make of it. Microseconds too many for an int64_t (years after 294246, long intervals) are its
+ * least or most. False: the text is not one of these.
  */
 #pragma once
 
