@@ -23,26 +23,40 @@ bool file_replace(struct log *l, const char *name, const struct buf *content, st
 
     assert(buf_ok(content));
     ok = os_replace_file(l->os, path, buf_view(content), e);
-    if (!ok && e->kind == ERR_FULL && l->os->unlink(l->os, arena_fmt(&a, "%s/reserve", l->dir)) == 0)
-        ok = os_replace_file(l->os, path, buf_view(content), e);
+    if (!ok && e->kind == ERR_FULL) {
+        mutex_lock(&l->reserve_lock);
+        if (l->os->unlink(l->os, arena_fmt(&a, "%s/reserve", l->dir)) == 0)
+            ok = os_replace_file(l->os, path, buf_view(content), e);
+        mutex_unlock(&l->reserve_lock);
+    }
     arena_fini(&a);
     return ok;
 }
 
-void reserve_make(struct log *l)
+/* REQUIRES reserve_lock. */
+static bool make_reserve(struct log *l, const char *path)
+{
+    struct err ignored;
+    int fd = os_open(l->os, path, O_WRONLY | O_CREAT, &ignored);
+    bool ok = fd >= 0 && l->os->fallocate(l->os, fd, 0, RESERVE_BYTES) == 0;
+
+    if (fd >= 0 && !ok)
+        (void)l->os->unlink(l->os, path);
+    os_close(l->os, fd);
+    return ok;
+}
+
+bool reserve_there(struct log *l)
 {
     struct arena a = {0};
     const char *path = arena_fmt(&a, "%s/reserve", l->dir);
-    struct err ignored; // no room now, perhaps later
-    int fd;
+    bool there;
 
-    if (!os_exists(l->os, path)) {
-        fd = os_open(l->os, path, O_WRONLY | O_CREAT, &ignored);
-        if (fd >= 0 && l->os->fallocate(l->os, fd, 0, RESERVE_BYTES) != 0)
-            (void)l->os->unlink(l->os, path);
-        os_close(l->os, fd);
-    }
+    mutex_lock(&l->reserve_lock);
+    there = os_exists(l->os, path) || make_reserve(l, path);
+    mutex_unlock(&l->reserve_lock);
     arena_fini(&a);
+    return there;
 }
 
 /* ---- the snapshot ---- */
@@ -244,15 +258,12 @@ static bool write_check(struct log *l, struct err *e)
     return ok && file_replace(l, "checkpoint", &c->bytes, e);
 }
 
-/* Not on a full disk: what the reserve gave back is for files that are replaced. */
 static void grow_journal(struct log *l)
 {
     const struct check *c = &l->check;
-    struct arena a = {0};
 
-    if (c->frees >= 0 && os_exists(l->os, arena_fmt(&a, "%s/reserve", l->dir)))
+    if (c->frees >= 0 && reserve_there(l))
         journal_grow_free(&l->journal, c->frees, c->free_to);
-    arena_fini(&a);
 }
 
 void check_start(struct log *l, bool last)

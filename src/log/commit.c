@@ -447,6 +447,14 @@ static bool rotate(struct log *l, struct err *e)
     return true;
 }
 
+/* In the current file, which may grow for it. */
+static bool fits(struct log *l, size_t bytes, struct err *e)
+{
+    if (!journal_has(&l->journal, bytes) && !reserve_there(l))
+        return err_set(e, ERR_FULL, "the disk is full: the journal cannot grow");
+    return journal_fits(&l->journal, bytes, e);
+}
+
 static bool make_room(struct log *l, size_t bytes, struct err *e)
 {
     struct journal *j = &l->journal;
@@ -457,15 +465,13 @@ static bool make_room(struct log *l, size_t bytes, struct err *e)
         turn(l);
         return true;
     }
-    if (check_idle(l))
-        check_start(l, false); // the other file is free next time
-    if (journal_fits(j, bytes, e))
+    if (fits(l, bytes, e))
         return true;
     if (e->kind != ERR_FULL) {
         log_fail(l, e);
         return false;
     }
-    return rotate(l, e) && journal_fits(j, bytes, e);
+    return rotate(l, e) && fits(l, bytes, e);
 }
 
 /* ---- the thread ---- */

@@ -61,7 +61,7 @@ TEST(appends_are_refused_and_resume)
             OK(t.e.kind == ERR_FULL);
         if (i % 3 == 1)
             (void)(log_maintain(t.l, &t.e) || t.e.kind);
-        limit += 700000;
+        limit += 2 * MIB;
         ram_limit(r, limit);
         OK(testlog_append(&t, "a", 0, n, 1, pads[i % 4]) == n);
         n++;

@@ -70,6 +70,7 @@ static struct log *make(const struct log_options *o)
     mutex_init(&l->topics_lock);
     cond_init(&l->admin_free);
     mutex_init(&l->queue_lock);
+    mutex_init(&l->reserve_lock);
     cond_init(&l->queue_more);
     cond_init(&l->queue_less);
     cond_init(&l->check_more);
@@ -101,6 +102,7 @@ static void destroy(struct log *l)
     cond_fini(&l->queue_less);
     cond_fini(&l->queue_more);
     mutex_fini(&l->queue_lock);
+    mutex_fini(&l->reserve_lock);
     cond_fini(&l->admin_free);
     mutex_fini(&l->topics_lock);
     mem_free(l->dir);
@@ -165,7 +167,7 @@ bool log_open(const struct log_options *o, struct log **out, struct err *e)
     }
     l->journal.run = l->run;
     (void)(topics_remove_buried(l, &ignored) || ignored.kind); // or at the next open
-    reserve_make(l);
+    (void)reserve_there(l);
     direct_start(&l->direct, l->os, (size_t)l->o.memory_bytes / 2);
     thread_start(&l->committer, "log-commit", commit_run, l);
     thread_start(&l->checker, "log-check", check_run, l);

@@ -570,7 +570,8 @@ struct log {
     uint64_t check_seq;
     bool check_ok, check_want, check_stop;
     struct err check_err;
-    struct check check; // the committer's while idle, else the checkpointer's
+    struct mutex reserve_lock; // the file `reserve`, and what its room was given back for
+    struct check check;        // the committer's while idle, else the checkpointer's
     struct thread checker;
 
     struct mutex watch_lock;
@@ -604,7 +605,11 @@ bool file_open(struct str bytes, const char *magic, const char *path, struct fil
                struct err *e) MUST_CHECK;
 /* Replaces a file of the log's folder as a whole, if need be with the room that `reserve` keeps (check.c). */
 bool file_replace(struct log *l, const char *name, const struct buf *content, struct err *e) MUST_CHECK;
-void reserve_make(struct log *l);
+/*
+ * Whether that room is kept; if not it tries to keep it again. Who takes blocks for what clients write asks first: on a full disk they
+ * would else take what was given back for a checkpoint, and without room for `meta` the log does not open.
+ */
+bool reserve_there(struct log *l);
 
 /* watch.c */
 void watch_wake(struct log *l, struct part *p);

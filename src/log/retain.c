@@ -293,7 +293,7 @@ static bool maintain(struct log *l, bool first, struct err *e)
     for (size_t i = 0; i < r.count; i++)
         part_unref(r.parts[i]);
     mem_free(doomed.segs);
-    reserve_make(l);
+    (void)reserve_there(l);
     arena_fini(&a);
     if (!r.ok)
         *e = r.err;

@@ -248,7 +248,7 @@ static struct seg *segment_for(struct log *l, struct part *p, size_t n, const st
 }
 
 /* Blocks up to `need`, some more than asked so that it is seldom needed; a full disk says so here. */
-static bool reserve(struct seg *s, int64_t need, int64_t segment_bytes, struct err *e)
+static bool reserve(struct log *l, struct seg *s, int64_t need, int64_t segment_bytes, struct err *e)
 {
     int64_t step = s->reserved < RESERVE_MIN   ? RESERVE_MIN
                    : s->reserved > RESERVE_MAX ? RESERVE_MAX
@@ -257,6 +257,8 @@ static bool reserve(struct seg *s, int64_t need, int64_t segment_bytes, struct e
 
     if (need <= s->reserved)
         return true;
+    if (!reserve_there(l))
+        return err_set(e, ERR_FULL, "the disk is full: segment %s.log cannot grow", s->path);
     if (to <= need || s->os->fallocate(s->os, s->wfd, s->reserved, to - s->reserved) != 0) {
         to = need;
         if (s->os->fallocate(s->os, s->wfd, s->reserved, to - s->reserved) != 0)
@@ -305,7 +307,7 @@ static bool write_part(struct log *l, struct op_part *t, const struct log_settin
     direct = direct_takes(l, s, t->n);
     u->seg = s; // with the reference
     u->staged = s->staged;
-    if (!reserve(s, direct ? direct_end(end) : end, set->segment_bytes, e) ||
+    if (!reserve(l, s, direct ? direct_end(end) : end, set->segment_bytes, e) ||
         !write_batches(l, s, t, direct, e)) {
         if (e->kind != ERR_FULL)
             log_fail(l, e); // the file system does not take what it has promised room for
