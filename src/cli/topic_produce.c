@@ -28,6 +28,10 @@ static bool refused(const struct produce *p, rd_kafka_resp_err_t code, const cha
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
         return err_set(e, ERR_LIMIT, "%s: a record is larger than the topic's max.message.bytes allows",
                        p->topic);
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+        return err_set(e, ERR_NOT_FOUND,
+                       "there is no topic %s, and Kafka makes none by itself there: tarn topic create does",
+                       p->topic);
     if (code == RD_KAFKA_RESP_ERR_INVALID_RECORD)
         return err_set(e, ERR_INVALID, "%s: %s (with cleanup.policy=compact each record needs a key)",
                        p->topic, rd_kafka_err2str(code));
@@ -291,9 +295,19 @@ static bool check_partition(struct produce *p, struct err *e)
 bool topic_produce(struct topic_run *t, struct err *e)
 {
     /* Java's partitioner, so that a key is where other clients of the topic put it. The broker says what is too large. */
-    static const char *const properties[] = {
-        "enable.idempotence", "true",  "linger.ms",         "5",        "partitioner", "murmur2_random",
-        "message.timeout.ms", "30000", "message.max.bytes", "67108864", NULL};
+    static const char *const properties[] = {"enable.idempotence",
+                                             "true",
+                                             "linger.ms",
+                                             "5",
+                                             "partitioner",
+                                             "murmur2_random",
+                                             "message.timeout.ms",
+                                             "30000",
+                                             "message.max.bytes",
+                                             "67108864",
+                                             "topic.metadata.propagation.max.ms",
+                                             "5000",
+                                             NULL};
     struct produce p = {.t = t, .partition = -1};
     const char *subject = NULL;
     int64_t schema = 0;

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pty
+import shutil
 import socket
 import struct
 import subprocess
@@ -12,7 +13,7 @@ import time
 import pytest
 from confluent_kafka import TopicPartition
 from conftest import TARN, request, wait_for
-from kafka_help import broker, consumer, create, producer, read, send  # noqa: F401
+from kafka_help import SETTINGS, broker, consumer, create, producer, read, send  # noqa: F401
 
 
 def topic(broker, *args, text="", check=True):
@@ -86,6 +87,16 @@ def test_what_a_topic_does_not_take_is_told(broker):
     assert topic(broker, "produce", "large", text="x" * 3000000 + "\n").stdout == "1 records\n"
     topic(broker, "create", "latest", "--config", "cleanup.policy=compact")
     assert "each record needs a key" in refused(broker, "produce", "latest", text="x\n")
+
+
+def test_a_topic_that_is_not_made_by_itself(project):
+    one = project("storefront", {**SETTINGS, "kafka": {**SETTINGS["kafka"], "auto_create": False}})
+    for folder in ("connectors", "migrations"):
+        shutil.rmtree(one.folder / folder, ignore_errors=True)
+    one.start()
+    began = time.monotonic()
+    assert "there is no topic t, and Kafka makes none by itself there" in refused(one, "produce", "t", text="x\n")
+    assert time.monotonic() - began < 20
 
 
 def test_which_records_are_shown(broker):
