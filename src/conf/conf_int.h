@@ -34,6 +34,8 @@ const char *conf_nearest(struct str name);        // the known name most like it
 bool conf_is_section(struct str name);
 /* What is allowed, in words: "a port from 0 to 65535, or off". */
 void conf_allowed(const struct setting *row, struct buf *b);
+/* The user of that name, made when there is none yet. */
+struct conf_user *conf_user(struct settings *s, struct arena *a, struct str name);
 /* name: the row's, or with a user's name in it. */
 bool conf_set(struct settings *s, struct arena *a, const struct setting *row, struct str name,
               struct str value, struct err *e) MUST_CHECK;

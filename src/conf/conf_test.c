@@ -66,7 +66,9 @@ TEST(faults_name_file_line_column_and_what_is_allowed)
     OK(fails("kafka:\n  port: 1\n  port: 2\n", "tarn.yaml:3:3: kafka.port is given twice, first on line 2"));
     OK(fails("kafka: {port: 1}\ns3: {port: 2}\nkafka: {}\n",
              "tarn.yaml:3:1: kafka is given twice, first on line 1"));
-    OK(fails("kafka: 9092\n", "tarn.yaml:1:8: kafka is a section: its settings stand indented below it"));
+    OK(fails(
+        "kafka: 9092\n",
+        "tarn.yaml:1:8: kafka is a section: its settings stand indented below it, each as `name: value`"));
     OK(fails("data: [x]\n", "tarn.yaml:1:7: data is a list, expected text (folder)"));
     OK(fails("data: {x: 1}\n", "tarn.yaml:1:7: data is a section, expected text (folder)"));
     OK(fails("buckets: raw\n", "tarn.yaml:1:10: buckets is one value, expected a list of texts"));
@@ -166,12 +168,20 @@ TEST(users)
              "tarn.yaml:1:17: there is no setting users.alice.pasword, did you mean users.NAME.password"));
     OK(fails("users: {alice: {super: maybe}}\n",
              "tarn.yaml:1:24: users.alice.super is 'maybe', expected one of true, false"));
-    OK(fails("users: {alice: pencil}\n",
-             "tarn.yaml:1:16: users.alice is a section: its settings stand indented below it"));
-    OK(fails("users: [alice]\n", "tarn.yaml:1:8: users is a section: its settings stand indented below it"));
+    OK(fails("users: {alice: pencil}\n", "tarn.yaml:1:16: users.alice is a section: its settings stand "
+                                         "indented below it, each as `name: value`"));
+    OK(fails(
+        "users: [alice]\n",
+        "tarn.yaml:1:8: users is a section: its settings stand indented below it, each as `name: value`"));
     OK(fails("users: {alice: {password: x}, alice: {password: y}}\n",
              "tarn.yaml:1:31: users.alice is given twice, first on line 1"));
     OK(parse("users: {alice: {super: true}}\n") && !conf_check(&s, &e) &&
+       strstr(e.msg, "users.alice has no password") != NULL);
+    OK(parse("users:\n  alice:\n") && !conf_check(&s, &e) &&
+       strstr(e.msg, "users.alice has no password") != NULL);
+    OK(parse("users: {alice: {}}\n") && !conf_check(&s, &e) &&
+       strstr(e.msg, "users.alice has no password") != NULL);
+    OK(parse("users: {alice: {password: }}\n") && !conf_check(&s, &e) &&
        strstr(e.msg, "users.alice has no password") != NULL);
     OK(parse("users: {alice: {password: x, scram_sha_256: y}}\n") && !conf_check(&s, &e));
     OK(parse("kafka: {mechanisms: [GSSAPI]}\n") && !conf_check(&s, &e) &&

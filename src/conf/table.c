@@ -200,16 +200,12 @@ static void user_defaults(struct conf_user *u, struct arena *a)
                 arena_str(a, str_of(conf_rows[i].otherwise)).p;
 }
 
-/* The user that a setting's name has in it, made when it is the first one. */
-static struct conf_user *user_of(struct settings *s, struct arena *a, const struct setting *row,
-                                 struct str name)
+struct conf_user *conf_user(struct settings *s, struct arena *a, struct str name)
 {
-    size_t tail = strlen(row->name) - CONF_USER_PREFIX - 4;
-    struct str user = str_from(name.p + CONF_USER_PREFIX, name.n - CONF_USER_PREFIX - tail);
     struct conf_user *more;
 
     for (size_t i = 0; i < s->user_count; i++)
-        if (str_is(user, s->users[i].name))
+        if (str_is(name, s->users[i].name))
             return &s->users[i];
     more = ARENA_ARRAY(a, struct conf_user, s->user_count + 1);
     if (s->user_count > 0)
@@ -217,8 +213,17 @@ static struct conf_user *user_of(struct settings *s, struct arena *a, const stru
     s->users = more;
     more += s->user_count++;
     user_defaults(more, a);
-    more->name = arena_str(a, user).p;
+    more->name = arena_str(a, name).p;
     return more;
+}
+
+/* The user that a setting's name has in it. */
+static struct conf_user *user_of(struct settings *s, struct arena *a, const struct setting *row,
+                                 struct str name)
+{
+    size_t tail = strlen(row->name) - CONF_USER_PREFIX - 4;
+
+    return conf_user(s, a, str_from(name.p + CONF_USER_PREFIX, name.n - CONF_USER_PREFIX - tail));
 }
 
 bool conf_set(struct settings *s, struct arena *a, const struct setting *row, struct str name,

@@ -109,9 +109,14 @@ static bool walk_list(struct walk *w, const struct setting *row)
 static bool walk_mapping(struct walk *w, struct str prefix, int depth);
 
 /* A key right below `users` is a user's name, and has settings below it. */
+static bool is_user(struct str path, int depth)
+{
+    return depth == 1 && str_starts(path, STR("users."));
+}
+
 static bool is_section(struct str path, int depth)
 {
-    return depth == 1 && str_starts(path, STR("users.")) ? path.n > CONF_USER_PREFIX : conf_is_section(path);
+    return is_user(path, depth) ? path.n > CONF_USER_PREFIX : conf_is_section(path);
 }
 
 static bool walk_value(struct walk *w, struct str path, struct place key_at, int depth)
@@ -123,6 +128,10 @@ static bool walk_value(struct walk *w, struct str path, struct place key_at, int
 
     if (!row && !is_section(path, depth))
         return unknown(w, path, key_at);
+    if (!row &&
+        is_user(path,
+                depth)) // also one with nothing below: who names a user does not want a door for everybody
+        (void)conf_user(w->s, w->a, str_from(path.p + CONF_USER_PREFIX, path.n - CONF_USER_PREFIX));
     if (!next(w, &ev))
         return false;
     at = place_of(&ev);
@@ -143,7 +152,8 @@ static bool walk_value(struct walk *w, struct str path, struct place key_at, int
     } else if (ev.type == YAML_SCALAR_EVENT && is_null(&ev)) {
         ok = true;
     } else {
-        (void)err_set(w->e, ERR_INVALID, "%.*s is a section: its settings stand indented below it",
+        (void)err_set(w->e, ERR_INVALID,
+                      "%.*s is a section: its settings stand indented below it, each as `name: value`",
                       STR_ARG(path));
         ok = wrong_at(w, at);
     }
