@@ -1,5 +1,7 @@
 /* Does the private server answer, is it ours, and has it the project's database? */
 #include "app/postgres_int.h"
+
+#include "base/buf.h"
 #include "os/os.h"
 
 #include <libpq-fe.h>
@@ -9,10 +11,28 @@ enum {
     PROBE_MS = 20,    // between two tries to connect while the server starts
 };
 
+/* A value of a connection string, whatever characters it has. */
+static const char *value_of(struct postgres *p, const char *value)
+{
+    struct buf b = buf_make(2 * strlen(value) + 3);
+    const char *out;
+
+    buf_u8(&b, '\'');
+    for (; *value; value++) {
+        if (*value == '\'' || *value == '\\')
+            buf_u8(&b, '\\');
+        buf_u8(&b, (uint8_t)*value);
+    }
+    buf_u8(&b, '\'');
+    out = arena_str(&p->a, buf_view(&b)).p;
+    buf_fini(&b);
+    return out;
+}
+
 static const char *conninfo_of(struct postgres *p, const char *database)
 {
     return arena_fmt(&p->a, "host=127.0.0.1 port=%d user=%s password=%s dbname=%s connect_timeout=5", p->port,
-                     p->o.user, p->o.password, database);
+                     value_of(p, p->o.user), value_of(p, p->o.password), value_of(p, database));
 }
 
 /* Is it our server that answers at our port? */

@@ -26,8 +26,8 @@ static bool start(struct net **net, struct postgres **p)
                                                   .net = *net,
                                                   .data_dir = dir,
                                                   .user = "tarn",
-                                                  .password = "tarn",
-                                                  .database = "storefront"},
+                                                  .password = "it's \\ a word",
+                                                  .database = "the shop's"},
                        p, &e))
         return true;
     printf("# %s\n", e.msg);
@@ -95,8 +95,8 @@ TEST(a_taken_port_is_named_and_its_server_left_alone)
                                                   .data_dir = second,
                                                   .port = postgres_port(p),
                                                   .user = "tarn",
-                                                  .password = "tarn",
-                                                  .database = "storefront"},
+                                                  .password = "it's \\ a word",
+                                                  .database = "the shop's"},
                        &other, &e));
     OK(strstr(e.msg, "is taken") != NULL && strstr(e.msg, "postgres.port") != NULL);
     OK(ask(p, "SELECT 7") == 7);
