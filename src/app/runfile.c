@@ -37,7 +37,7 @@ static bool read_file(struct project *p, const char *folder, struct arena *a, st
     if (!project_load(p, os_real(), folder, NULL, 0, e))
         return false;
     return os_read_file(p->os, arena_fmt(a, "%s/tarn.run", p->data), LIMIT_SETTINGS, a, text, &why) ||
-           err_set(e, ERR_NOT_FOUND, "no tarn runs on %s", p->folder);
+           err_set(e, ERR_NOT_FOUND, "no tarn runs on %s (tarn up starts one)", p->folder);
 }
 
 bool run_file_console(const char *folder, struct arena *a, const char **url, struct err *e)

@@ -83,7 +83,7 @@ static bool open_door(struct kafka *k, int which, const struct kafka_listen *l, 
     d->host = mem_str(told);
     d->port = l->advertised_port > 0 ? l->advertised_port : l->port;
     if (!net_listen(k->net, &what, &port, e))
-        return err_wrap(e, "kafka");
+        return false;
     if (d->port == 0)
         d->port = port;
     d->listens_on = port;
@@ -113,12 +113,12 @@ bool kafka_start(const struct kafka_options *o, struct kafka **out, int *port, s
     *out = NULL;
     if (!open_acls(k, o, e)) {
         kafka_free(k);
-        return err_wrap(e, "kafka");
+        return false;
     }
     kafka_groups_start(k);
     if (!kafka_txns_start(k, e)) {
         kafka_stop(k);
-        return err_wrap(e, "kafka");
+        return false;
     }
     for (int i = 0; i < KAFKA_DOORS; i++) {
         if (!listens[i]->host)

@@ -27,12 +27,12 @@ struct tls {
 
 static bool tls_err(struct err *e, const char *what, const char *path)
 {
-    char text[160];
     unsigned long code = ERR_get_error();
+    const char *reason =
+        ERR_SYSTEM_ERROR(code) ? uv_strerror(-ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 
-    ERR_error_string_n(code, text, sizeof text);
     ERR_clear_error();
-    return err_set(e, ERR_INVALID, "%s %s: %s", what, path, text);
+    return err_set(e, ERR_INVALID, "%s %s: %s", what, path, reason ? reason : "OpenSSL cannot use it");
 }
 
 bool tls_context_new(const char *cert, const char *key, struct tls_context **out, struct err *e)

@@ -277,7 +277,7 @@ bool registry_start(const struct registry_options *o, struct registry **out, str
     r->schemas = o->schemas;
     if (!http_listen(o->net, o->host, o->port, o->tls, &server, &r->port, e)) {
         mem_free(r);
-        return err_wrap(e, "schema registry");
+        return false;
     }
     *out = r;
     return true;

@@ -257,7 +257,7 @@ TEST(a_taken_port_is_named)
     o.net = net;
     o.schemas = store;
     o.port = registry_port(registry);
-    OK(!registry_start(&o, &second, &e) && e.kind == ERR_CONFLICT && strstr(e.msg, "schema registry"));
+    OK(!registry_start(&o, &second, &e) && e.kind == ERR_CONFLICT && strstr(e.msg, "is taken by"));
     end();
 }
 TEST_MAIN
