@@ -136,12 +136,12 @@ bool verb_sql(struct words *w, struct err *e)
     struct arena a = {0};
     json_t *root = NULL;
 
+    if (!cli_rest(w, WORDS_MAX, e))
+        goto out;
     if (w->n == 0 || w->n > 2) {
         (void)err_set(e, ERR_BAD_INPUT, "tarn sql wants the query as one word: put it in quotes");
         goto out;
     }
-    if (!cli_rest(w, 2, e))
-        goto out;
     buf_str(&question, STR("{\"sql\":"));
     buf_json(&question, str_of(w->v[w->n - 1]));
     buf_fmt(&question, ",\"committed_only\":%s,\"numbers_as_text\":%s}", committed ? "true" : "false",

@@ -102,7 +102,8 @@ bool verb_connector(struct words *w, struct err *e)
         if (str_is(str_of(w->v[0]), actions[i].word))
             act = &actions[i];
     if (!list && !act)
-        return err_set(e, ERR_BAD_INPUT, "tarn connector wants to know what to do");
+        return w->n > 0 ? err_set(e, ERR_BAD_INPUT, "tarn connector cannot %s", w->v[0])
+                        : err_set(e, ERR_BAD_INPUT, "tarn connector wants to know what to do");
     if (list && w->n > 2)
         return err_set(e, ERR_BAD_INPUT, "tarn connector list: '%s' is one word too many", w->v[2]);
     if (act && w->n < 2)

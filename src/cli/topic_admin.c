@@ -291,9 +291,12 @@ static bool alter_settings(struct topic_run *t, const char *name, const char **c
         return false;
     for (size_t i = 0; i < n; i += 2)
         json_object_set_new(settings, config[i], json_string(config[i + 1]));
-    for (size_t i = 0; i < resets; i++)
-        json_object_del(settings, reset[i]);
-    ok = set_all(t, name, settings, e);
+    ok = true;
+    for (size_t i = 0; ok && i < resets; i++)
+        ok = json_object_del(settings, reset[i]) == 0 ||
+             err_set(e, ERR_NOT_FOUND, "topic %s has no %s of its own: tarn topic describe tells what it has",
+                     name, reset[i]);
+    ok = ok && set_all(t, name, settings, e);
     json_decref(settings);
     return ok;
 }

@@ -47,6 +47,7 @@ def test_a_topic_from_its_making_to_its_end(broker):
     assert len(d["partitions"]) == 5 and d["offsets"] == 0
     topic(broker, "alter", "orders", "--reset", "cleanup.policy")
     assert answer(broker, "describe", "orders")["settings"] == {"retention.ms": "3600000"}
+    assert "topic orders has no cleanup.policy of its own" in refused(broker, "alter", "orders", "--reset", "cleanup.policy")
     assert "retention.ms=3600000" in topic(broker, "describe", "orders").stdout
     assert "there is no topic nothing" in refused(broker, "delete", "orders", "nothing")
     topic(broker, "delete", "orders")

@@ -98,6 +98,8 @@ def test_each_verb_explains_itself():
         assert asked.returncode == told.returncode == 0 and asked.stdout == told.stdout and f"tarn {verb}" in told.stdout
     assert run("help", "fly").returncode == 2
     assert "put it in quotes" in run("sql", ".", "SELECT", "1").stderr
+    assert "does not know --jsn" in run("sql", ".", "SELECT 1", "--jsn").stderr
+    assert "cannot dance" in run("connector", "dance", "x").stderr
 
 
 def test_the_start_says_what_kafka_clients_are_told(project):
