@@ -159,6 +159,13 @@ static void hang_up(struct kafka_conn *kc, const struct err *e)
     conn_close(kc->c);
 }
 
+static const char *api_name(int16_t key)
+{
+    const struct kafka_api *api = kafka_api(key);
+
+    return api ? api->name : "an unknown request";
+}
+
 /* A whole frame as a request. NULL and e: it is nothing that can be answered. */
 static struct kafka_req *begin(struct kafka_conn *kc, struct str frame, struct err *e)
 {
@@ -170,12 +177,13 @@ static struct kafka_req *begin(struct kafka_conn *kc, struct str frame, struct e
         return kafka_req_raw(kc->k, frame, peer);
     key = (int16_t)be_get16(frame.p);
     if (!logged_in(kc) && !kafka_login_may(key)) {
-        (void)err_set(e, ERR_DENIED, "API %d was asked for before a login", key);
+        (void)err_set(e, ERR_DENIED, "%s came before a login, which the section users asks for",
+                      api_name(key));
         return NULL;
     }
     if (kafka_login_is_over(kc->k, &kc->login, key)) {
         obs_add(OBS_kafka_logins_over_total, 1);
-        (void)err_set(e, ERR_DENIED, "API %d was asked for after the time of the login", key);
+        (void)err_set(e, ERR_DENIED, "%s came after the time of the login", api_name(key));
         return NULL;
     }
     q = kafka_req_new(kc->k, frame, conn_take(kc->c, str_from(frame.p - 4, frame.n + 4)), peer, e);

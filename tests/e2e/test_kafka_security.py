@@ -128,6 +128,7 @@ def test_no_login_no_answer(safe):
                     "ssl.ca.location": str(safe.folder / "cert.pem")}):
         with pytest.raises(KafkaException):
             AdminClient(config).list_topics(timeout=2)
+    assert "METADATA came before a login, which the section users asks for" in safe.log.read_text()
 
 
 def test_secrets_are_nowhere_to_be_read(safe):
