@@ -80,8 +80,8 @@ static struct kafka_commit *plan(struct kafka_req *q, const struct k_offset_comm
 {
     struct k_offset_commit_res *res = ARENA_NEW(&q->arena, struct k_offset_commit_res);
     int64_t wall_ms = q->k->os->wall_us(q->k->os) / 1000;
-    int64_t expire_ms =
-        req->retention_ms >= 0 ? wall_ms + req->retention_ms : 0; // what clients up to version 4 may ask for
+    int64_t keep_ms = req->retention_ms; // clients up to version 4 may ask for any
+    int64_t expire_ms = keep_ms < 0 ? 0 : keep_ms > INT64_MAX - wall_ms ? INT64_MAX : wall_ms + keep_ms;
     struct kafka_commit *c;
     size_t n = 0;
 
