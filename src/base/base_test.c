@@ -41,6 +41,15 @@ TEST(cut_gives_every_part)
     OK(!str_cut(&rest, ',', &part));
 }
 
+TEST(buf_has_room_for_nothing)
+{
+    struct buf b = buf_make(0);
+
+    OK(buf_room(&b, 0) && buf_ok(&b));
+    OK(!buf_room(&b, 1) && !buf_ok(&b));
+    buf_fini(&b);
+}
+
 TEST(buf_stops_at_its_limit)
 {
     struct buf b = buf_make(4);

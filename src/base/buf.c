@@ -42,7 +42,7 @@ uint8_t *buf_room_slowly(struct buf *b, size_t n)
         b->_bad = true;
         return NULL;
     }
-    if (b->n + n > b->_cap) {
+    if (!b->p || b->n + n > b->_cap) { // room for nothing is not NULL either
         cap = b->_cap < 128 ? 128 : 2 * b->_cap;
         cap = cap < b->n + n ? b->n + n : cap;
         b->p = mem_grow(b->p, cap);
