@@ -14,6 +14,7 @@
 #include "schema/schema.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -148,6 +149,8 @@ static void send_all(struct str s)
     while (s.n > 0) {
         ssize_t n = send(fd, s.p, s.n, MSG_NOSIGNAL);
 
+        if (n < 0 && errno == EINTR) // by libFuzzer's alarm
+            continue;
         assert(n > 0);
         s = str_from(s.p + n, s.n - (size_t)n);
     }
@@ -159,6 +162,8 @@ static bool read_some(struct buf *b)
     uint8_t *room = buf_room(b, 65536);
     ssize_t n = room ? recv(fd, room, 65536, 0) : 0;
 
+    while (n < 0 && errno == EINTR)
+        n = recv(fd, room, 65536, 0);
     b->n += n > 0 ? (size_t)n : 0;
     return n > 0;
 }
