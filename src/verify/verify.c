@@ -259,13 +259,28 @@ static bool verify_table(const struct verify_env *env, struct source *source, co
 
 /* ---- the walk ---- */
 
+/* A task that has failed captures nothing, however long it is waited for. */
+static bool is_capturing(const struct verify_env *env, struct str connector, struct arena *a, struct err *e)
+{
+    struct connect_info info;
+
+    if (!connect_get(env->connect, connector, a, &info))
+        return err_set(e, ERR_NOT_FOUND, "there is no connector %.*s any more", STR_ARG(connector));
+    for (size_t i = 0; i < info.task_count; i++)
+        if (strcmp(info.tasks[i].state, "FAILED") == 0)
+            return err_set(e, ERR_REMOTE, "connector %.*s has failed: %.*s", STR_ARG(connector),
+                           STR_ARG(info.tasks[i].trace));
+    return true;
+}
+
 /* Brings all sinks to the snapshot's cut. They are held when it is called. */
 static bool align(const struct verify_env *env, struct source *s, struct arena *a, struct err *e)
 {
     struct connect_barrier *barriers;
     size_t count = 0, max = 0;
 
-    if (!source_wait_captured(s, env->connect_env->os, CAPTURE_MS, e))
+    if (!is_capturing(env, s->connector, a, e) ||
+        !source_wait_captured(s, env->connect_env->os, CAPTURE_MS, e))
         return false;
     for (size_t i = 0; i < s->count; i++) {
         if (!events_find_cut(env, &s->tables[i], &s->snapshot, a, e))

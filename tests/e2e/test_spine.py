@@ -94,6 +94,15 @@ def test_verify_finds_a_planted_difference(tarn):
     assert all(t["equal"] for t in others)
 
 
+def test_verify_tells_why_nothing_is_captured(tarn):
+    tarn.run("topic", "delete", "connect-offsets", "--project", tarn.folder)
+    seed(tarn, 10)
+    status = lambda: json.loads(tarn.run("connector", "status", "postgres-source-storefront", tarn.folder).stdout)["tasks"][0]["state"]
+    wait_for(lambda: status() == "FAILED", "the task to fail")
+    done = tarn.run("verify", tarn.folder, check=False, seconds=30)
+    assert done.returncode == 1 and "connector postgres-source-storefront has failed: " in done.stderr, done.stderr
+
+
 def test_sql_sees_a_commit_at_once(tarn):
     with contextlib.closing(database(tarn)) as db, db.cursor() as c:
         c.execute("INSERT INTO customers (full_name, email) VALUES ('Ada', 'ada@example.com') RETURNING id")
