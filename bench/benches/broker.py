@@ -10,6 +10,7 @@ broker.many         messages a second of 1,000 connections to 1,000 partitions t
 broker.many_memory  resident MB after that; beside the same process before it.
 broker.idle_cpu     percent of one core in ten seconds of doing nothing; beside a Python server that waits for a connection.
 broker.idle_memory  resident MB of the Kafka door alone, idle; beside the same.
+broker.rest_memory  the same after 500,000 messages and twenty seconds of rest; beside itself before them.
 """
 import statistics
 import subprocess
@@ -19,7 +20,8 @@ import time
 
 from broker_rig import Broker, Mock, acked, cpu_seconds, disk_acked, load, made, resident_mb
 
-FIGURES = ["broker.produce", "broker.ack_p50_ms", "broker.ack_p99_ms", "broker.many", "broker.many_memory", "broker.idle_cpu", "broker.idle_memory"]
+FIGURES = ["broker.produce", "broker.ack_p50_ms", "broker.ack_p99_ms", "broker.many", "broker.many_memory", "broker.idle_cpu",
+           "broker.idle_memory", "broker.rest_memory"]
 NEEDS = ["tarn", "bench_kafka_ack", "bench_kafka_load", "bench_kafka_many"]
 TURNS, MESSAGES, BYTES = 5, 500_000, 1024
 SECONDS = 5
@@ -76,6 +78,14 @@ def idle():
     yield "broker.idle_memory", "MB", memory[0], peer, memory[1]
 
 
+def rest():
+    with Broker(partitions=12) as broker:
+        before = broker.resident_mb()
+        load("produce", broker.address, "load", MESSAGES, BYTES)
+        threading.Event().wait(20)
+        yield "broker.rest_memory", "MB", broker.resident_mb(), "before the load", before
+
+
 def run():
-    for part in (produce, ack, many, idle):
+    for part in (produce, ack, many, idle, rest):
         yield from part()

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { GRACE_MS = 3000 };
+enum { GRACE_MS = 3000, REST_S = 15 };
 
 static int64_t now_ms(const struct app *app)
 {
@@ -119,6 +119,18 @@ bool app_start(struct app *app, struct err *e)
 
 /* ---- serve ---- */
 
+/* Once when nothing was appended for a while. */
+static void give_back(struct app *app)
+{
+    struct log_stats s;
+
+    log_stats(app->log, &s);
+    app->run.rested_s = s.groups == app->run.groups_seen ? app->run.rested_s + 1 : 0;
+    app->run.groups_seen = s.groups;
+    if (app->run.rested_s == REST_S)
+        mem_give_back();
+}
+
 static void maintain(void *arg) // job
 {
     static struct obs_repeat again;
@@ -128,6 +140,7 @@ static void maintain(void *arg) // job
     struct err e;
 
     app_measure(app);
+    give_back(app);
     if (!log_maintain(app->log, &e))
         obs_repeated(&again, OBS_WARN, "log", "maintenance failed, trying again: %s", e.msg);
     failures = lake_maintain_failures(app->lake, &e);

@@ -27,6 +27,8 @@ struct run {
     _Atomic bool ready; // all parts are up
     unsigned parts_started;
     _Atomic bool maintaining; // a job of app_tick() runs
+    uint64_t groups_seen;     // by it
+    unsigned rested_s;        // since then
 };
 
 struct app {

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -111,4 +112,9 @@ void *mem_room(void *p, size_t n, size_t *cap, size_t element_bytes)
         return p;
     *cap = *cap ? 2 * *cap : 8;
     return mem_grow(p, *cap * element_bytes);
+}
+
+void mem_give_back(void)
+{
+    (void)malloc_trim(0);
 }

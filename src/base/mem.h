@@ -22,6 +22,9 @@ void *mem_huge(size_t n) __attribute__((malloc, alloc_size(1), returns_nonnull))
 void mem_stream(void *to, const void *from, size_t n);
 void mem_free(void *p);
 
+/* What was freed goes back to the system; by itself much of it stays with the process for what is asked for next. Takes milliseconds. */
+void mem_give_back(void);
+
 #define MEM_NEW(type)      ((type *)mem_zero(sizeof(type)))
 #define MEM_ARRAY(type, n) ((type *)mem_zero(sizeof(type) * (n)))
 #define ARRAY_LEN(a)       (sizeof(a) / sizeof((a)[0]))
