@@ -24,6 +24,7 @@ enum {
     AT_COUNT = 57,
 };
 enum { LENGTH_MIN = BATCH_HEADER - AT_EPOCH };
+#define OFFSET_MAX (INT64_MAX - INT32_MAX - 1) // so that the offset behind the batch is one too
 // of one record: an empty one has two bytes on the wire and sixteen times that here
 enum { HEADERS_MAX = 65536 };
 
@@ -46,7 +47,7 @@ bool batch_header(struct str bytes, struct batch_header *h)
     h->producer_epoch = rd_i16(&r);
     h->base_sequence = rd_i32(&r);
     h->count = rd_i32(&r);
-    return h->length >= LENGTH_MIN && h->length <= INT32_MAX - AT_EPOCH;
+    return h->length >= LENGTH_MIN && h->length <= INT32_MAX - AT_EPOCH && h->base_offset <= OFFSET_MAX;
 }
 
 bool batch_cut(struct str *rest, struct str *one, struct batch_header *h)
@@ -296,7 +297,7 @@ static bool open_next(struct batch_reader *r)
     do {
         if (r->rest.n == 0)
             return false;
-        if (!batch_cut(&r->rest, &one, &r->head))
+        if (!batch_cut(&r->rest, &one, &r->head) || r->head.last_offset_delta < 0)
             return err_set(&r->_err, ERR_CORRUPT, "record batch is cut short or has no header");
     } while (r->head.base_offset + r->head.last_offset_delta < r->skip_below);
     if (!batch_crc_ok(one))

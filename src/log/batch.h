@@ -63,7 +63,10 @@ struct record {
     bool control; // a transaction marker, not data
 };
 
-/* Reads a header; false when fewer than BATCH_HEADER bytes are there, magic is not 2, or length is below a header's. */
+/*
+ * Reads a header; false when fewer than BATCH_HEADER bytes are there, magic is not 2, length is below a header's, or the base offset is
+ * so high that others could not follow. That one has no checksum, and a client may send any.
+ */
 bool batch_header(struct str bytes, struct batch_header *h);
 /* Cuts the first whole batch off `rest`; false when there is none (see batch_header). */
 bool batch_cut(struct str *rest, struct str *one, struct batch_header *h);

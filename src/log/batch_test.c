@@ -292,6 +292,10 @@ TEST(damage_is_told_with_its_place)
     OK(!batch_next(&r, &rec) && !batch_ok(&r, &e) && e.kind == ERR_CORRUPT);
     OK(strstr(e.msg, "77") != NULL);
     OK(!batch_next(&r, &rec) && !batch_ok(&r, &e)); // it stays so
+    w.buf.p[s.n - 1] ^= 1;
+    batch_set_offset(w.buf.p, INT64_MAX - 1, 0); // three records have no place there
+    batch_open(&r, &a, s);
+    OK(!batch_next(&r, &rec) && !batch_ok(&r, &e) && e.kind == ERR_CORRUPT);
     batch_fini(&w);
     arena_fini(&a);
 }
