@@ -318,6 +318,11 @@ TEST(a_record_comes_back)
     b.p[16] = TXN_STATES;
     OK(!txn_value_read(buf_view(&b), &a, &got, &e));
     buf_reset(&b);
+    r.start_ms = INT64_MIN;
+    txn_value_write(&b, &r);
+    OK(!txn_value_read(buf_view(&b), &a, &got, &e));
+    buf_reset(&b);
+    r.start_ms = 4;
     r.part_n = 0;
     r.state = TXN_EMPTY;
     txn_value_write(&b, &r);

@@ -126,6 +126,8 @@ bool txn_value_read(struct str bytes, struct arena *a, struct txn_record *out, s
     get_parts(&r, flexible, a, out);
     out->update_ms = rd_i64(&r);
     out->start_ms = rd_i64(&r);
+    if (out->start_ms < -1)
+        rd_fail(&r, "its start is before all time");
     skip_tags(&r, flexible);
     return rd_ok(&r) || err_set(e, ERR_CORRUPT, "state of a transaction: %s", rd_why(&r));
 }
