@@ -191,6 +191,11 @@ static struct kafka_listen tls_listen(const struct app *app)
                                  .advertised_host = or_null(app->project.s.kafka_tls_advertised_host)};
 }
 
+/* Those of the connectors come last: without that role they are somebody else's, whose Kafka Connect works here. */
+enum { CONNECT_TOPICS = 3 };
+static const char *const held_topics[] = {SCHEMAS_TOPIC, LAKE_TABLES, CONNECT_CONFIGS, CONNECT_OFFSETS,
+                                          CONNECT_STATUS};
+
 static bool start_kafka(struct app *app, struct err *e)
 {
     struct kafka_options o = {
@@ -198,6 +203,9 @@ static bool start_kafka(struct app *app, struct err *e)
         .net = app->net,
         .log = app->log,
         .offsets = app->offsets,
+        .held = held_topics,
+        .held_count =
+            ARRAY_LEN(held_topics) - (role_is_off(&app->project.s, ROLE_connect) ? CONNECT_TOPICS : 0),
         .plain = plain_listen(app),
         .tls = tls_listen(app),
         .reauth_ms = app->project.s.kafka_reauth_ms,

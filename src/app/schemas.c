@@ -10,7 +10,7 @@
 /* A schema's text may be LIMIT_SCHEMA bytes, and several times that as JSON in JSON. */
 enum { RECORD_MAX = 16 * 1024 * 1024, FETCH_BYTES = 4 * 1024 * 1024 };
 
-#define TOPIC STR("_schemas")
+#define TOPIC STR(SCHEMAS_TOPIC)
 
 struct schemas {
     struct log *log;

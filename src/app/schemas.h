@@ -14,6 +14,8 @@
 #include "base/err.h"
 #include "schema/schema.h"
 
+#define SCHEMAS_TOPIC "_schemas"
+
 struct log;
 struct os;
 struct schemas;

@@ -26,6 +26,11 @@
 #include "log/batch.h"
 #include "log/log.h"
 
+/* Kafka Connect's topics. */
+#define CONNECT_CONFIGS "connect-configs"
+#define CONNECT_OFFSETS "connect-offsets"
+#define CONNECT_STATUS  "connect-status"
+
 struct blobs;
 struct connect;
 struct lake;

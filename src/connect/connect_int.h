@@ -22,10 +22,6 @@
 #include "net/http.h"
 #include "os/thread.h"
 
-#define CONNECT_CONFIGS "connect-configs"
-#define CONNECT_OFFSETS "connect-offsets"
-#define CONNECT_STATUS  "connect-status"
-
 enum run_state {
     STATE_UNASSIGNED,
     STATE_RUNNING,

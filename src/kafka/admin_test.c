@@ -264,6 +264,25 @@ TEST(the_coordinators_topics_are_left_alone)
     end();
 }
 
+/* A connector whose positions are deleted beneath it fails until the next start. */
+TEST(what_other_parts_know_is_not_deleted)
+{
+    struct str name = str_of(held_topic);
+    struct k_delete_topics_req away = {.names = &name, .names_n = 1};
+    struct k_delete_topics_res gone;
+    struct log_range range;
+    int fd;
+
+    begin();
+    fd = dial();
+    ensure(fd, held_topic);
+    call(fd, &DELETE_TOPICS, 5, &away, &gone);
+    OK(gone.topics[0].error == K_TOPIC_DELETION_DISABLED && gone.topics[0].error_message.n > 0);
+    OK(log_range(wal, name, 0, &range));
+    close(fd);
+    end();
+}
+
 TEST(records_are_deleted)
 {
     struct batch_writer w = {0};

@@ -34,6 +34,8 @@ static struct kafka *kafka_new(const struct kafka_options *o)
         k->spoken[i] = o->mechanisms[i] || none;
     k->reauth_ms = o->reauth_ms;
     k->cluster_id = mem_str(log_cluster_id(o->log));
+    k->held = o->held;
+    k->held_count = o->held_count;
     k->auto_create = o->auto_create;
     k->partitions = o->partitions > 0 ? o->partitions : 1;
     k->replication_max = o->replication_max > 0 ? o->replication_max : 1;

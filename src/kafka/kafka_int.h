@@ -74,6 +74,7 @@ enum kafka_error {
     K_NON_EMPTY_GROUP = 68,
     K_GROUP_ID_NOT_FOUND = 69,
     K_FETCH_SESSION_ID_NOT_FOUND = 70,
+    K_TOPIC_DELETION_DISABLED = 73,
     K_FENCED_LEADER_EPOCH = 74,
     K_UNKNOWN_LEADER_EPOCH = 75,
     K_UNSUPPORTED_COMPRESSION_TYPE = 76,
@@ -134,6 +135,8 @@ struct kafka {
     struct kafka_door doors[KAFKA_DOORS];
     char *advertised; // host:port
     char *cluster_id;
+    const char *const *held; // see kafka_options
+    size_t held_count;
     bool auto_create;
     int32_t partitions;
     int16_t replication_max;

@@ -41,7 +41,7 @@ static struct arena mem;
 static int64_t keep_positions_ms; // of groups without members; 0: as long as usual
 static struct os_fault disk;      // fails when a test says so
 
-static const char *super_user = "admin";
+static const char *super_user = "admin", *held_topic = "held";
 
 static const char *acl_file(void)
 {
@@ -70,6 +70,8 @@ static void start(void)
                                            .acl_file = acl_file(),
                                            .super_users = &super_user,
                                            .super_count = 1,
+                                           .held = &held_topic,
+                                           .held_count = 1,
                                            .auto_create = true,
                                            .partitions = 2,
                                            .replication_max = 2,

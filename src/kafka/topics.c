@@ -182,6 +182,14 @@ void kafka_create_topics(struct kafka_req *q, const void *in)
 
 /* ---- DeleteTopics ---- */
 
+static bool is_held(const struct kafka *k, struct str topic)
+{
+    for (size_t i = 0; i < k->held_count; i++)
+        if (str_is(topic, k->held[i]))
+            return true;
+    return false;
+}
+
 static void delete_one(struct kafka_req *q, struct str name, const struct log_uuid *id,
                        struct k_delete_topics_res_topic *out)
 {
@@ -199,6 +207,9 @@ static void delete_one(struct kafka_req *q, struct str name, const struct log_uu
     if (kafka_is_internal(t.name)) {
         out->error = K_INVALID_REQUEST;
         out->error_message = STR("what the coordinators know is in it");
+    } else if (is_held(q->k, t.name)) {
+        out->error = K_TOPIC_DELETION_DISABLED;
+        out->error_message = STR("a part of tarn that runs keeps in it what it knows");
     } else if (!log_delete_topic(q->k->log, t.name, &e) || !offsets_delete_topic(q->k->offsets, t.name, &e)) {
         out->error = kafka_error_of(&e);
         out->error_message = arena_str(&q->arena, str_of(e.msg));

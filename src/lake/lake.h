@@ -26,6 +26,8 @@
 #include "base/err.h"
 #include "log/batch.h"
 
+#define LAKE_TABLES "_tables" // the topic with what tables there are, and how far each has come
+
 struct blobs;
 struct engine;
 struct lake;

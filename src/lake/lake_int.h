@@ -29,8 +29,6 @@
 
 #include <stdatomic.h>
 
-#define LAKE_TABLES "_tables"
-
 enum {
     LAKE_SESSIONS = 4,        // idle sessions that are kept
     LAKE_SNAPSHOTS_MIN = 5,   // always kept
