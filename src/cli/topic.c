@@ -45,14 +45,15 @@ void topic_help(void)
     (void)printf("tarn topic speaks to the tarn of this folder, or to any Kafka.\n\n");
     for (size_t i = 0; i < ARRAY_LEN(actions); i++)
         (void)printf("  tarn topic %s %s\n      %s\n", actions[i].word, actions[i].args, actions[i].sentence);
-    (void)printf("\nAll take:\n"
-                 "  --json              the result as JSON\n"
-                 "  --project FOLDER    the project whose tarn is asked (default: this folder)\n"
-                 "  --bootstrap H:P     another Kafka;  --registry URL its Schema Registry;  -X NAME=VALUE a "
-                 "property\n"
-                 "                      of librdkafka, for instance security.protocol\n\n"
-                 "A MOMENT is 2026-11-21, 2026-11-21T08:30:00Z, or as long ago as an ISO 8601 DURATION: "
-                 "PT90M, P1D.\n");
+    (void)printf(
+        "\nAll take:\n"
+        "  --json              the result as JSON\n"
+        "  --project FOLDER    the project whose tarn is asked (default: this folder)\n"
+        "  --bootstrap H:P     another Kafka;  --registry URL its Schema Registry;  -X NAME=VALUE a "
+        "property\n"
+        "                      of librdkafka, for instance security.protocol;  -F FILE has one a line\n\n"
+        "A MOMENT is 2026-11-21, 2026-11-21T08:30:00Z, or as long ago as an ISO 8601 DURATION: "
+        "PT90M, P1D.\n");
 }
 
 /* ---- words ---- */
@@ -352,26 +353,50 @@ int64_t topic_json_number(const json_t *o, const char *key)
 
 /* ---- the verb ---- */
 
+static bool add_property(struct topic_run *t, struct str property, const char *from, struct err *e)
+{
+    struct str name;
+
+    if (!memchr(property.p, '=', property.n) || !str_cut(&property, '=', &name))
+        return err_set(e, ERR_BAD_INPUT, "%s wants NAME=VALUE, not %.*s", from, STR_ARG(property));
+    if (t->property_count == ARRAY_LEN(t->properties))
+        return err_set(e, ERR_BAD_INPUT, "%s: more than %d properties", from, TOPIC_PROPERTIES);
+    t->properties[t->property_count++] = arena_str(&t->arena, str_trim(name)).p;
+    t->properties[t->property_count++] = arena_str(&t->arena, str_trim(property)).p;
+    return true;
+}
+
+/* As kcat has it: a property a line; empty ones and those that begin with # say nothing. A password is not for the command line. */
+static bool read_properties(struct topic_run *t, const char *path, struct err *e)
+{
+    enum { FILE_MAX = 1 << 20 };
+    struct str rest, line;
+
+    if (!os_read_file(os_real(), path, FILE_MAX, &t->arena, &rest, e))
+        return err_wrap(e, "-F");
+    while (str_cut(&rest, '\n', &line)) {
+        line = str_trim(line);
+        if (line.n > 0 && line.p[0] != '#' && !add_property(t, line, path, e))
+            return false;
+    }
+    return true;
+}
+
 static bool common_options(struct topic_run *t, struct err *e)
 {
-    const char *properties[8];
+    const char *properties[8], *file = NULL;
     size_t n;
 
     t->as_json = cli_flag(t->w, "--json");
     if (!topic_option(t, "--project", &t->project, e) || !topic_option(t, "--bootstrap", &t->bootstrap, e) ||
-        !topic_option(t, "--registry", &t->registry, e))
+        !topic_option(t, "--registry", &t->registry, e) || !topic_option(t, "-F", &file, e) ||
+        (file && !read_properties(t, file, e)))
         return false;
     if (!cli_values(t->w, "-X", properties, ARRAY_LEN(properties), &n))
         return err_set(e, ERR_BAD_INPUT, "-X wants NAME=VALUE, at most %zu times", ARRAY_LEN(properties));
-    for (size_t i = 0; i < n; i++) {
-        const char *is = strchr(properties[i], '=');
-
-        if (!is)
-            return err_set(e, ERR_BAD_INPUT, "-X wants NAME=VALUE, not %s", properties[i]);
-        t->properties[t->property_count++] =
-            arena_fmt(&t->arena, "%.*s", (int)(is - properties[i]), properties[i]);
-        t->properties[t->property_count++] = is + 1;
-    }
+    for (size_t i = 0; i < n; i++)
+        if (!add_property(t, str_of(properties[i]), "-X", e))
+            return false;
     return true;
 }
 

@@ -19,13 +19,15 @@ struct topic_values;
 
 enum { TOPIC_WAIT_MS = 15000, TOPIC_OPTIONS_MAX = 60 };
 
+enum { TOPIC_PROPERTIES = 64 };
+
 struct topic_run {
     struct words *w; // what no option has taken yet
     struct arena arena;
     bool as_json;
     const char *project, *bootstrap;
-    const char *registry;          // URL; NULL: there is none
-    const char *properties[2 * 8]; // name, value, ... of the client (-X)
+    const char *registry;                         // URL; NULL: there is none
+    const char *properties[2 * TOPIC_PROPERTIES]; // name, value, ... of the client (-F, then -X)
     size_t property_count;
     rd_kafka_t *client;
     rd_kafka_queue_t *answers;

@@ -353,6 +353,20 @@ def test_tarn_topic_logs_in(safe):
     assert done.returncode == 0 and '"t"' in done.stdout, done.stdout + done.stderr
 
 
+def test_tarn_topic_reads_properties_from_a_file(safe, tmp_path):
+    make(safe, "t")
+    config = login(safe, "admin")
+    file = tmp_path / "client.properties"
+    file.write_text("# who we are\n\n" + "".join(f"{k} = {v}\n" for k, v in config.items()))
+    run = lambda: subprocess.run([TARN, "topic", "list", "--json", "-F", file, "--bootstrap", config["bootstrap.servers"]], capture_output=True,
+                                 text=True, timeout=60)
+    assert '"t"' in run().stdout
+    file.write_text("sasl.username\n")
+    assert f"{file} wants NAME=VALUE, not sasl.username" in run().stderr
+    file.unlink()
+    assert "No such file" in run().stderr
+
+
 def test_tarn_topic_tells_why_it_gets_no_answer(safe):
     said = lambda config: tarn_topic(config, "list").stderr
     assert "Authentication failed due to invalid credentials" in said(login(safe, "alice", password="wrong"))
