@@ -94,9 +94,25 @@ def test_verify_finds_a_planted_difference(tarn):
     assert all(t["equal"] for t in others)
 
 
+def test_what_running_parts_keep_is_not_deleted(tarn):
+    for topic in ("connect-configs", "connect-offsets", "_tables", "_schemas"):
+        done = tarn.run("topic", "delete", topic, "--project", tarn.folder, check=False)
+        assert done.returncode == 1 and "Topic deletion is disabled" in done.stderr, done.stderr
+
+
 def test_verify_tells_why_nothing_is_captured(tarn):
-    tarn.run("topic", "delete", "connect-offsets", "--project", tarn.folder)
+    def dropped(c):
+        c.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
+        try:
+            c.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active")
+        except psycopg2.Error:  # taken again in between
+            return False
+        return c.rowcount == 1
+
     seed(tarn, 10)
+    tarn.run("verify", tarn.folder)  # so the slot is there, and a position is stored
+    with contextlib.closing(database(tarn)) as db, db.cursor() as c:
+        wait_for(lambda: dropped(c), "the slot to be dropped between two tries of the source")
     status = lambda: json.loads(tarn.run("connector", "status", "postgres-source-storefront", tarn.folder).stdout)["tasks"][0]["state"]
     wait_for(lambda: status() == "FAILED", "the task to fail")
     done = tarn.run("verify", tarn.folder, check=False, seconds=30)
