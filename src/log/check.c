@@ -15,6 +15,23 @@ enum { RESERVE_BYTES = 1 << 20, PIECE = 256 << 10, VERSION = 2 };
 
 /* ---- files replaced as a whole, on a full disk too ---- */
 
+static void reserve_take(struct log *l)
+{
+    mutex_lock(&l->reserve_lock);
+    while (l->reserve_busy)
+        cond_wait(&l->reserve_free, &l->reserve_lock);
+    l->reserve_busy = true;
+    mutex_unlock(&l->reserve_lock);
+}
+
+static void reserve_give(struct log *l)
+{
+    mutex_lock(&l->reserve_lock);
+    l->reserve_busy = false;
+    cond_signal(&l->reserve_free);
+    mutex_unlock(&l->reserve_lock);
+}
+
 bool file_replace(struct log *l, const char *name, const struct buf *content, struct err *e)
 {
     struct arena a = {0};
@@ -24,16 +41,16 @@ bool file_replace(struct log *l, const char *name, const struct buf *content, st
     assert(buf_ok(content));
     ok = os_replace_file(l->os, path, buf_view(content), e);
     if (!ok && e->kind == ERR_FULL) {
-        mutex_lock(&l->reserve_lock);
+        reserve_take(l);
         if (l->os->unlink(l->os, arena_fmt(&a, "%s/reserve", l->dir)) == 0)
             ok = os_replace_file(l->os, path, buf_view(content), e);
-        mutex_unlock(&l->reserve_lock);
+        reserve_give(l);
     }
     arena_fini(&a);
     return ok;
 }
 
-/* REQUIRES reserve_lock. */
+/* REQUIRES the token. */
 static bool make_reserve(struct log *l, const char *path)
 {
     struct err ignored;
@@ -52,9 +69,9 @@ bool reserve_there(struct log *l)
     const char *path = arena_fmt(&a, "%s/reserve", l->dir);
     bool there;
 
-    mutex_lock(&l->reserve_lock);
+    reserve_take(l);
     there = os_exists(l->os, path) || make_reserve(l, path);
-    mutex_unlock(&l->reserve_lock);
+    reserve_give(l);
     arena_fini(&a);
     return there;
 }

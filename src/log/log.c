@@ -71,6 +71,7 @@ static struct log *make(const struct log_options *o)
     cond_init(&l->admin_free);
     mutex_init(&l->queue_lock);
     mutex_init(&l->reserve_lock);
+    cond_init(&l->reserve_free);
     cond_init(&l->queue_more);
     cond_init(&l->queue_less);
     cond_init(&l->check_more);
@@ -102,6 +103,7 @@ static void destroy(struct log *l)
     cond_fini(&l->queue_less);
     cond_fini(&l->queue_more);
     mutex_fini(&l->queue_lock);
+    cond_fini(&l->reserve_free);
     mutex_fini(&l->reserve_lock);
     cond_fini(&l->admin_free);
     mutex_fini(&l->topics_lock);

@@ -570,8 +570,10 @@ struct log {
     uint64_t check_seq;
     bool check_ok, check_want, check_stop;
     struct err check_err;
-    struct mutex reserve_lock; // the file `reserve`, and what its room was given back for
-    struct check check;        // the committer's while idle, else the checkpointer's
+    struct mutex reserve_lock;
+    struct cond reserve_free;
+    bool reserve_busy;  // reserve_lock; a token: somebody gives its room back or keeps it again
+    struct check check; // the committer's while idle, else the checkpointer's
     struct thread checker;
 
     struct mutex watch_lock;
