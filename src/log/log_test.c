@@ -5,6 +5,8 @@
 #include "log/testset.h"
 #include "os/thread.h"
 
+#include <errno.h>
+
 TEST(what_is_appended_is_read)
 {
     struct testlog t = {0};
@@ -79,6 +81,16 @@ TEST(the_journal_goes_round)
     OK(testlog_end(&t));
 }
 
+/* The records of testlog_append() are old, and maintenance would take them away. */
+static bool topic_without_end(struct testlog *t)
+{
+    struct log_settings s;
+
+    log_settings_default(t->l, &s);
+    s.retention_ms = -1;
+    return log_create_topic(t->l, STR("a"), 1, &s, &t->e);
+}
+
 static int64_t journal_size(struct testlog *t, int file)
 {
     struct arena a = {0};
@@ -93,14 +105,10 @@ static int64_t journal_size(struct testlog *t, int file)
 TEST(the_journal_grows_where_nobody_waits)
 {
     static const int64_t sizes[][2] = {{512 * KIB, 256 * KIB}, {512 * KIB, MIB}};
-    struct log_settings s;
     struct testlog t = {.o.journal_bytes = MIB}; // files begin with a quarter of it
     int64_t n = 0;
 
-    OK(testlog_start(&t));
-    log_settings_default(t.l, &s);
-    s.retention_ms = -1;
-    OK(log_create_topic(t.l, STR("a"), 1, &s, &t.e));
+    OK(testlog_start(&t) && topic_without_end(&t));
     for (int i = 0; i < 2; i++) {
         for (int64_t end = n + 280; n < end; n++)
             OK(testlog_append(&t, "a", 0, n, 1, 1000) == n);
@@ -109,6 +117,29 @@ TEST(the_journal_grows_where_nobody_waits)
     }
     testlog_crash(&t);
     OK(testlog_open(&t) && testlog_read(&t, "a", 0, 0, 0, MIB) == n);
+    OK(testlog_end(&t));
+}
+
+static int sync_range_fails(struct os *os, int fd, int64_t at, int64_t n)
+{
+    (void)os, (void)fd, (void)at, (void)n;
+    errno = EIO;
+    return -1;
+}
+
+/* Who writes a range and waits takes the error of it from the sync that follows, which then says that all is well. */
+TEST(a_checkpoint_whose_bytes_were_not_written_ends_the_log)
+{
+    struct testlog t = {0};
+    struct err why;
+
+    OK(testlog_start(&t) && topic_without_end(&t));
+    t.os.os.sync_range = sync_range_fails;
+    OK(testlog_append(&t, "a", 0, 0, 1, 100) == 0);
+    OK(!log_maintain(t.l, &t.e) && t.e.kind == ERR_IO && strstr(t.e.msg, "segment ") != NULL);
+    OK(log_failed(t.l, &why) && testlog_append(&t, "a", 0, 1, 1, 100) == -1);
+    testlog_crash(&t);
+    OK(testlog_open(&t) && testlog_read(&t, "a", 0, 0, 0, MIB) == 1);
     OK(testlog_end(&t));
 }
 
