@@ -98,11 +98,8 @@ static void take_answers(struct run *r)
         size = ntohl(size);
         if (r->got - at - 4 < size)
             break;
-        if (size < r->error_at + 2 - 4 || answer[r->error_at] != 0 || answer[r->error_at + 1] != 0) {
-            (void)fprintf(stderr, "record %lld was refused with error %d\n", (long long)r->answered,
-                          answer[r->error_at + 1]);
-            exit(1);
-        }
+        if (size < r->error_at + 2 - 4 || answer[r->error_at] != 0 || answer[r->error_at + 1] != 0)
+            fail("record %lld was refused with error %d", (long long)r->answered, answer[r->error_at + 1]);
         r->latency_ns[r->answered] = now - due_ns(r, r->answered);
         r->answered++;
         at += size + 4;

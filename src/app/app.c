@@ -119,7 +119,7 @@ bool app_start(struct app *app, struct err *e)
 
 /* ---- serve ---- */
 
-/* Once when nothing was appended for a while. */
+/* While nothing is appended: once, and again now and then, for who reads and asks takes memory too. */
 static void give_back(struct app *app)
 {
     struct log_stats s;
@@ -127,7 +127,7 @@ static void give_back(struct app *app)
     log_stats(app->log, &s);
     app->run.rested_s = s.groups == app->run.groups_seen ? app->run.rested_s + 1 : 0;
     app->run.groups_seen = s.groups;
-    if (app->run.rested_s == REST_S)
+    if (app->run.rested_s > 0 && app->run.rested_s % REST_S == 0)
         mem_give_back();
 }
 

@@ -191,10 +191,25 @@ static struct kafka_listen tls_listen(const struct app *app)
                                  .advertised_host = or_null(app->project.s.kafka_tls_advertised_host)};
 }
 
-/* Those of the connectors come last: without that role they are somebody else's, whose Kafka Connect works here. */
-enum { CONNECT_TOPICS = 3 };
-static const char *const held_topics[] = {SCHEMAS_TOPIC, LAKE_TABLES, CONNECT_CONFIGS, CONNECT_OFFSETS,
-                                          CONNECT_STATUS};
+/* The topics of parts that run here; without the connect role its topics are somebody else's, whose Kafka Connect works here. */
+static const char *const *held_topics(struct app *app, size_t *count)
+{
+    static const struct held {
+        const char *topic;
+        enum role_id role;
+    } all[] = {{SCHEMAS_TOPIC, NO_ROLE},
+               {LAKE_TABLES, NO_ROLE},
+               {CONNECT_CONFIGS, ROLE_connect},
+               {CONNECT_OFFSETS, ROLE_connect},
+               {CONNECT_STATUS, ROLE_connect}};
+    const char **held = ARENA_ARRAY(&app->project.arena, const char *, ARRAY_LEN(all));
+
+    *count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].role == NO_ROLE || !role_is_off(&app->project.s, all[i].role))
+            held[(*count)++] = all[i].topic;
+    return held;
+}
 
 static bool start_kafka(struct app *app, struct err *e)
 {
@@ -203,9 +218,6 @@ static bool start_kafka(struct app *app, struct err *e)
         .net = app->net,
         .log = app->log,
         .offsets = app->offsets,
-        .held = held_topics,
-        .held_count =
-            ARRAY_LEN(held_topics) - (role_is_off(&app->project.s, ROLE_connect) ? CONNECT_TOPICS : 0),
         .plain = plain_listen(app),
         .tls = tls_listen(app),
         .reauth_ms = app->project.s.kafka_reauth_ms,
@@ -225,6 +237,7 @@ static bool start_kafka(struct app *app, struct err *e)
     if (!users_make(&app->project.s, app->os, &app->users, e))
         return false;
     o.users = app->users;
+    o.held = held_topics(app, &o.held_count);
     o.acl_file = arena_fmt(&app->project.arena, "%s/security.json", app->project.data);
     o.open_acls = strcmp(app->project.s.kafka_acls, "open") == 0;
     o.super_users = users_super(&app->project.s, &app->project.arena, &o.super_count);

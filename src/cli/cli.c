@@ -14,21 +14,23 @@ static bool verb_version(struct words *w, struct err *e);
 static const struct verb {
     const char *name, *args, *sentence;
     bool (*run)(struct words *w, struct err *e);
+    void (*help)(void); // of one that a sentence does not explain
 } verbs[] = {
-    {"up", "[FOLDER] [--set NAME=VALUE]...", "Run the project of a folder (default: this one).", verb_up},
-    {"status", "[FOLDER] [--json]", "What runs, where, how fast and how far behind.", verb_status},
+    {"up", "[FOLDER] [--set NAME=VALUE]...", "Run the project of a folder (default: this one).", verb_up,
+     NULL},
+    {"status", "[FOLDER] [--json]", "What runs, where, how fast and how far behind.", verb_status, NULL},
     {"sql", "[FOLDER] \"QUERY\" [--committed] [--json]",
-     "Ask the tables; --committed: as other engines see them.", verb_sql},
-    {"verify", "[FOLDER] [--json]", "Is every table the same in all five places?", verb_verify},
+     "Ask the tables; --committed: as other engines see them.", verb_sql, NULL},
+    {"verify", "[FOLDER] [--json]", "Is every table the same in all five places?", verb_verify, NULL},
     {"connector", "list | status|config|restart|pause|resume|stop|delete NAME [FOLDER]",
-     "Ask about a connector, or change what it does; the answer is JSON.", verb_connector},
+     "Ask about a connector, or change what it does; the answer is JSON.", verb_connector, NULL},
     {"topic", "list|create|describe|alter|delete|produce|consume|groups|reset-offsets ... (tarn topic help)",
-     "Topics and their records, groups and where they read; here or on any Kafka.", verb_topic},
-    {"init", "[EXAMPLE] FOLDER", "Make a project from an example, storefront where none is named.",
-     verb_init},
-    {"version", "[--json]", "Say which tarn this is.", verb_version},
+     "Topics and their records, groups and where they read; here or on any Kafka.", verb_topic, topic_help},
+    {"init", "[EXAMPLE] FOLDER", "Make a project from an example, storefront where none is named.", verb_init,
+     NULL},
+    {"version", "[--json]", "Say which tarn this is.", verb_version, NULL},
     {"help", "[VERB | settings | topic-settings [--markdown]]",
-     "Say this, or explain a verb, or every setting of tarn.yaml, or of topics.", verb_help},
+     "Say this, or explain a verb, or every setting of tarn.yaml, or of topics.", verb_help, NULL},
 };
 
 /* ---- words ---- */
@@ -132,8 +134,8 @@ static void explain(FILE *out, const struct verb *v)
 
 static void help(const struct verb *v)
 {
-    if (v->run == verb_topic) // a sentence does not explain it
-        topic_help();
+    if (v->help)
+        v->help();
     else
         explain(stdout, v);
 }

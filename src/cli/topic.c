@@ -353,16 +353,18 @@ int64_t topic_json_number(const json_t *o, const char *key)
 
 /* ---- the verb ---- */
 
-static bool add_property(struct topic_run *t, struct str property, const char *from, struct err *e)
+/* blanks: those around the equals sign belong to nobody. */
+static bool add_property(struct topic_run *t, struct str property, bool blanks, const char *from,
+                         struct err *e)
 {
     struct str name;
 
-    if (!memchr(property.p, '=', property.n) || !str_cut(&property, '=', &name))
+    if (property.n == 0 || !memchr(property.p, '=', property.n) || !str_cut(&property, '=', &name))
         return err_set(e, ERR_BAD_INPUT, "%s wants NAME=VALUE, not %.*s", from, STR_ARG(property));
     if (t->property_count == ARRAY_LEN(t->properties))
         return err_set(e, ERR_BAD_INPUT, "%s: more than %d properties", from, TOPIC_PROPERTIES);
-    t->properties[t->property_count++] = arena_str(&t->arena, str_trim(name)).p;
-    t->properties[t->property_count++] = arena_str(&t->arena, str_trim(property)).p;
+    t->properties[t->property_count++] = arena_str(&t->arena, blanks ? str_trim(name) : name).p;
+    t->properties[t->property_count++] = arena_str(&t->arena, blanks ? str_trim(property) : property).p;
     return true;
 }
 
@@ -376,7 +378,7 @@ static bool read_properties(struct topic_run *t, const char *path, struct err *e
         return err_wrap(e, "-F");
     while (str_cut(&rest, '\n', &line)) {
         line = str_trim(line);
-        if (line.n > 0 && line.p[0] != '#' && !add_property(t, line, path, e))
+        if (line.n > 0 && line.p[0] != '#' && !add_property(t, line, true, path, e))
             return false;
     }
     return true;
@@ -395,7 +397,7 @@ static bool common_options(struct topic_run *t, struct err *e)
     if (!cli_values(t->w, "-X", properties, ARRAY_LEN(properties), &n))
         return err_set(e, ERR_BAD_INPUT, "-X wants NAME=VALUE, at most %zu times", ARRAY_LEN(properties));
     for (size_t i = 0; i < n; i++)
-        if (!add_property(t, str_of(properties[i]), "-X", e))
+        if (!add_property(t, str_of(properties[i]), false, "-X", e))
             return false;
     return true;
 }

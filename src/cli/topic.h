@@ -17,9 +17,7 @@
 
 struct topic_values;
 
-enum { TOPIC_WAIT_MS = 15000, TOPIC_OPTIONS_MAX = 60 };
-
-enum { TOPIC_PROPERTIES = 64 };
+enum { TOPIC_WAIT_MS = 15000, TOPIC_OPTIONS_MAX = 60, TOPIC_PROPERTIES = 64 };
 
 struct topic_run {
     struct words *w; // what no option has taken yet

@@ -169,11 +169,11 @@ static const char *shown(const json_t *o, const char *key, char out[32])
 static void show_group(const json_t *g)
 {
     const json_t *m, *p;
+    size_t i, n = json_array_size(json_object_get(g, "members"));
     char offset[32], end[32], lag[32];
-    size_t i;
 
-    (void)printf("%s: %s, %zu members, lag %lld\n", topic_json_text(g, "group"), topic_json_text(g, "state"),
-                 json_array_size(json_object_get(g, "members")), (long long)topic_json_number(g, "lag"));
+    (void)printf("%s: %s, %zu member%s, lag %lld\n", topic_json_text(g, "group"), topic_json_text(g, "state"),
+                 n, n == 1 ? "" : "s", (long long)topic_json_number(g, "lag"));
     json_array_foreach(json_object_get(g, "members"), i, m)
     {
         (void)printf("  %s %s %s, %zu partitions\n", topic_json_text(m, "client"), topic_json_text(m, "host"),

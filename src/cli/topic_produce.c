@@ -333,6 +333,6 @@ bool topic_produce(struct topic_run *t, struct err *e)
     if (ok && t->as_json)
         topic_print(json_pack("{s:s,s:I}", "topic", p.topic, "produced", (json_int_t)p.acked));
     else if (ok)
-        (void)printf("%lld records\n", (long long)p.acked);
+        (void)printf("%lld record%s\n", (long long)p.acked, p.acked == 1 ? "" : "s");
     return ok;
 }

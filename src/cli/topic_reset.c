@@ -179,8 +179,8 @@ static bool has_no_members(struct topic_run *t, const char *group, struct err *e
     size_t members = json_array_size(json_object_get(g, "members"));
     const char *client = topic_json_text(json_array_get(json_object_get(g, "members"), 0), "client");
     bool ok = g && (members == 0 ||
-                    err_set(e, ERR_CONFLICT, "group %s has %zu members (the first is %s): stop them first",
-                            group, members, client));
+                    err_set(e, ERR_CONFLICT, "group %s has %zu member%s (the first is %s): stop them first",
+                            group, members, members == 1 ? "" : "s", client));
 
     json_decref(g);
     return ok;

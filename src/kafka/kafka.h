@@ -57,8 +57,8 @@ struct kafka_options {
     bool open_acls;       // ACLs without users too; what none speaks of may be done
     const char *const *super_users;
     size_t super_count;
-    const char *const *
-        held; // topics in which other parts of this process keep what they know, which nobody deletes; lives as long
+    const char *const
+        *held; // topics that nobody deletes: other parts of this process keep what they know in them
     size_t held_count;
     bool mechanisms[3];      // by enum auth_mechanism, those to log in with; none set: all
     int64_t reauth_ms;       // how long a login holds; 0: without end (Kafka: connections.max.reauth.ms)

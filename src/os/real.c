@@ -51,7 +51,6 @@ static int real_fsync(struct os *os, int fd)
     return fsync(fd);
 }
 
-/* A file system that cannot reserve blocks gets a file of that size, whose blocks come when they are written. */
 static int real_sync_range(struct os *os, int fd, int64_t at, int64_t n)
 {
     (void)os;
@@ -59,6 +58,7 @@ static int real_sync_range(struct os *os, int fd, int64_t at, int64_t n)
                            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
+/* A file system that cannot reserve blocks gets a file of that size, whose blocks come when they are written. */
 static int real_fallocate(struct os *os, int fd, int64_t at, int64_t n)
 {
     struct stat st;

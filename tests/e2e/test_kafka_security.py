@@ -385,6 +385,6 @@ def test_tarn_topic_as_a_user_with_few_rights(safe):
     said = tarn_topic(alice, "produce", "t", text="x\n").stderr
     assert "authorization failed" in said, said
     acl_admin(safe).create_acls([acl("alice", "READ", "TOPIC", "t"), acl("alice", "WRITE", "TOPIC", "t")])
-    assert tarn_topic(alice, "produce", "t", text="x\n").stdout == "1 records\n"
+    assert tarn_topic(alice, "produce", "t", text="x\n").stdout == "1 record\n"
     done = tarn_topic(alice, "consume", "t", "--values")  # no right to any group
     assert done.stdout == "x\n" and done.returncode == 0, done.stderr
