@@ -103,17 +103,38 @@ uint64_t log_topics_version(struct log *l);
 struct log_part_write {
     struct str topic;
     int32_t partition;
-    struct str batches;     // borrowed until the append is done; offsets and append time are set in a copy
-    int64_t base_offset;    // out: offset of the first record; -1 when refused
-    int64_t append_time_ms; // out: -1 unless the topic uses append time
-    int64_t start_offset;   // out: the partition's first offset
-    bool duplicate;         // out: it was there already; base_offset is where
+    struct str batches; // borrowed until the append is done; offsets and append time are set in a copy
+    const struct log_buffer *buffer; // that they are in, borrowed too; NULL: in other memory
+    int64_t base_offset;             // out: offset of the first record; -1 when refused
+    int64_t append_time_ms;          // out: -1 unless the topic uses append time
+    int64_t start_offset;            // out: the partition's first offset
+    bool duplicate;                  // out: it was there already; base_offset is where
     /*
      * out: why this part was not taken. ERR_NOT_FOUND no such topic or partition, ERR_INVALID out of order sequence
      * (Kafka's code 45), ERR_DENIED an old producer epoch (47), ERR_BAD_INPUT not whole batches, ERR_LIMIT, ERR_FULL, ERR_IO.
      */
     enum err_kind refused;
 };
+
+/*
+ * Memory to receive a large message into of which a part is to be appended as it is, one batch: when the log finds it there it
+ * writes the disk from it, without a copy. Nothing is promised by it, in either direction: other batches may be appended meanwhile, and
+ * the part may be changed, refused or never come.
+ */
+struct log_coming {
+    struct str topic;
+    int32_t partition;
+    size_t n;         // bytes of the message
+    size_t at, bytes; // where in it the batch begins and how long it is
+};
+struct log_buffer;
+/*
+ * Any thread. NULL: it is not worth it, or there are many already (one and a half times memory_bytes in all, with what the log keeps for
+ * readers): receive into any memory. Free it before the log is closed, and when no append borrows it.
+ */
+struct log_buffer *log_buffer_new(struct log *l, const struct log_coming *c);
+void *log_buffer_bytes(const struct log_buffer *b); // n bytes
+void log_buffer_free(struct log_buffer *b);         // NULL does nothing
 
 typedef void log_done_fn(void *arg, bool ok, const struct err *e);
 

@@ -9,8 +9,9 @@
  *     log.c        open, close, recovery of what the checkpoint and the journals say (recover.c replays a frame)
  *     meta.c       the file meta: cluster id, run, producer ids          topics.c   topics, their file, their folders
  *     journal.c    frames                                                check.c    the checkpoint file and its thread
- *     direct.c     large parts, written past the page cache
- *     seg.c        a segment: file, index                                fetch.c    reading
+ *     direct.c     large parts, written past the page cache              slab.c     memory for them
+ *     buffer.c     memory that they are received into                    fetch.c    reading
+ *     seg.c        a segment: file, index
  *     producer.c   sequence numbers                                      retain.c, compact.c   log_maintain
  *     txn.c        open transactions, aborted ones
  *
@@ -20,6 +21,7 @@
 #pragma once
 
 #include "base/map.h"
+#include "base/mem.h"
 #include "log/batch.h"
 #include "log/log.h"
 #include "os/os.h"
@@ -211,6 +213,8 @@ bool txn_merge(struct log *l, struct seg **old, size_t n, size_t *saved, struct 
 
 /* ---- topics and partitions (topics.c) ---- */
 
+#define EXPECT_UNKNOWN ((int64_t)-1)
+
 struct part {
     struct topic *topic;
     int32_t index;
@@ -218,9 +222,11 @@ struct part {
     struct cond loaded; // a segment left LOADING
     struct seg **segs;  // by base offset; the last one is active. lock
     size_t seg_n, seg_cap;
-    int64_t start, end;         // atomic, written under lock
-    int64_t stable;             // atomic, written under lock: no open transaction has records below it
-    int64_t clean_to;           // lock: compacted below
+    int64_t start, end; // atomic, written under lock
+    int64_t stable;     // atomic, written under lock: no open transaction has records below it
+    int64_t clean_to;   // lock: compacted below
+    int64_t expected;   // lock: where in the active segment the next buffer's batches will go; EXPECT_UNKNOWN
+    uint64_t expect_turn;       // lock: how often that was set right
     struct log_watch *watchers; // log.watch_lock
     /* committer */
     int64_t staged_end;
@@ -297,7 +303,8 @@ struct op_part {
     int64_t pos;
     size_t n;
     bool direct;
-    uint8_t *heads; // its batches' headers as they are kept, BATCH_HEADER each
+    const struct log_buffer *buffer; // that the caller has the batches in; NULL: none
+    uint8_t *heads;                  // its batches' headers as they are kept, BATCH_HEADER each
     size_t batches;
     struct iovec *iov; // header, rest, header, rest ...
 };
@@ -389,24 +396,79 @@ bool commit_wait(struct log *l, struct op *op, struct err *e) MUST_CHECK;
 void log_fail(struct log *l, const struct err *e);
 bool log_has_failed(struct log *l);
 
+/* ---- memory that the disk is written from (slab.c) ---- */
+
+enum { SLAB_BYTES = MEM_HUGE, SLAB_ALIGN = 4096 };
+
+struct slab {
+    struct slabs *of;
+    struct slab *next; // slabs.lock: on the free list
+    int refs;          // atomic
+    uint8_t *bytes;    // [SLAB_BYTES]
+};
+
+struct slabs {
+    struct mutex lock;
+    struct slab *free;  // lock
+    size_t count, most; // lock: of all there are
+    struct slab *open;  // lock: shared out, with a reference of its own
+    size_t fill;        // lock: bytes of it
+};
+
+void slabs_init(struct slabs *ss, size_t most);
+void slabs_fini(struct slabs *ss); // REQUIRES that all were given back
+void slabs_trim(struct slabs *ss); // what nobody uses goes back to the system
+/* A whole one, with a reference; past `most` too. */
+struct slab *slab_take(struct slabs *ss);
+/* n bytes of one, from a multiple of SLAB_ALIGN on, with a reference. NULL: there are `most`, or n is larger than a slab. */
+struct slab *slab_share(struct slabs *ss, size_t n, uint8_t **at);
+struct slab *slab_ref(struct slab *s);
+void slab_unref(struct slab *s); // NULL does nothing
+
+/* ---- buffers (buffer.c) ---- */
+
+enum { DIRECT_BLOCK = SLAB_ALIGN, BUFFER_ENDS = 3 * DIRECT_BLOCK };
+
+struct log_buffer {
+    struct slab *slab; // referenced
+    uint8_t *ends;     // [BUFFER_ENDS], the committer's: blocks that have other bytes too
+    uint8_t *p;        // what the caller has
+    size_t n;
+    int64_t expected; // position in the segment for which it was made
+    uint64_t turn;    // of the guess
+};
+
+/* The committer's: what was to go to b->expected went to `at`. */
+void buffer_was_put(struct part *p, const struct log_buffer *b, int64_t at);
+
 /* ---- large parts (direct.c) ---- */
 
 enum { DIRECT_UNKNOWN = -1, DIRECT_NOT = -2 }; // seg.dfd: not asked yet; the file system does not take it
+enum { DIRECT_WRITERS = 2 };
+
+struct direct_writer {
+    struct direct *direct;
+    const struct seg *seg; // direct.lock: what it writes to now
+    struct thread thread;
+};
 
 struct direct {
     struct os *os;
+    struct slabs slabs;
     struct mutex lock;
     struct cond more, written;
     struct piece *newest, *oldest;     // lock: those in memory
     size_t count, most;                // lock: of them
-    struct piece *queue, **queue_tail; // lock: to be written, and the one that is
+    struct piece *queue, **queue_tail; // lock: to be written
+    size_t writing;                    // lock: those that are
+    const struct piece *awaited;       // lock: whose end is waited for; NULL: that of all
     int64_t used_ns;                   // lock: when the last was begun
     bool stop;                         // lock
     bool ok;                           // lock: all of this group were written
     struct err err;                    // lock: else, why not
     struct piece *open;                // committer: being filled
     size_t fill;                       // committer: its bytes
-    struct thread writer;
+    struct direct_writer writers[DIRECT_WRITERS];
 };
 
 void direct_start(struct direct *d, struct os *os, size_t most_bytes); // of memory
@@ -416,7 +478,7 @@ void direct_age(struct direct *d);
 /* The committer's. Does a part of n bytes go this way? Then direct_put() appends it at s->staged, whose blocks are reserved to direct_end(). */
 bool direct_takes(struct log *l, struct seg *s, size_t n);
 int64_t direct_end(int64_t end);
-bool direct_put(struct log *l, struct seg *s, const struct iovec *v, size_t count, struct err *e) MUST_CHECK;
+bool direct_put(struct log *l, struct seg *s, const struct op_part *t, struct err *e) MUST_CHECK;
 /* What is at s->staged and behind was not meant. */
 void direct_forget(struct direct *d, const struct seg *s);
 /* Until the files have what was put; to be called at the end of each group. */

@@ -66,6 +66,7 @@ static bool take_batches(struct log *l, struct op_part *t, struct log_part_write
         return err_set(e, ERR_BAD_INPUT, "%zu bytes behind batch %zu are not a whole batch", rest.n, n);
     t->batches = n;
     t->n = w->batches.n;
+    t->buffer = w->buffer;
     t->base_offset = next;
     t->heads = arena_alloc(a, n * BATCH_HEADER);
     t->iov = ARENA_ARRAY(a, struct iovec, 2 * n);
@@ -274,7 +275,7 @@ static bool write_batches(struct log *l, struct seg *s, const struct op_part *t,
     struct iovec *v;
 
     if (direct)
-        return direct_put(l, s, t->iov, 2 * t->batches, e);
+        return direct_put(l, s, t, e);
     v = arena_copy(&l->group.arena, t->iov, 2 * t->batches * sizeof *v); // os_writev changes it
     return os_writev(s->os, s->wfd, v, (int)(2 * t->batches), s->staged, e) ||
            err_wrap(e, "segment %s.log", s->path);
@@ -307,6 +308,8 @@ static bool write_part(struct log *l, struct op_part *t, const struct log_settin
     direct = direct_takes(l, s, t->n);
     u->seg = s; // with the reference
     u->staged = s->staged;
+    if (t->buffer)
+        buffer_was_put(p, t->buffer, s->staged);
     if (!reserve(l, s, direct ? direct_end(end) : end, set->segment_bytes, e) ||
         !write_batches(l, s, t, direct, e)) {
         if (e->kind != ERR_FULL)

@@ -36,7 +36,18 @@ static inline bool told_topic(struct told *d, const char *name, int64_t segment_
     return log_create_topic(d->t.l, str_of(name), PARTS, &s, &d->t.e);
 }
 
-/* One atomic append over all partitions. */
+/* One atomic append over all partitions: a record to each. */
+static inline void told_append_these(struct told *d, struct log_part_write p[PARTS])
+{
+    if (log_append(d->t.l, p, PARTS, &d->t.e)) {
+        for (int i = 0; i < PARTS; i++)
+            d->acked[i]++;
+    } else if (d->t.e.kind == ERR_IO) {
+        d->unknown = true;
+    }
+}
+
+/* The same record to all. */
 static inline void told_append(struct told *d, size_t pad)
 {
     struct log_part_write p[PARTS] = {0};
@@ -44,12 +55,7 @@ static inline void told_append(struct told *d, size_t pad)
 
     for (int i = 0; i < PARTS; i++)
         p[i] = (struct log_part_write){.topic = STR("a"), .partition = i, .batches = batch};
-    if (log_append(d->t.l, p, PARTS, &d->t.e)) {
-        for (int i = 0; i < PARTS; i++)
-            d->acked[i]++;
-    } else if (d->t.e.kind == ERR_IO) {
-        d->unknown = true;
-    }
+    told_append_these(d, p);
 }
 
 /* All partitions have the same, at least what was acknowledged, and at most one append more. */

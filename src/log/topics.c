@@ -33,6 +33,7 @@ static struct part *part_new(struct topic *t, int32_t index)
 
     p->topic = t;
     p->index = index;
+    p->expected = EXPECT_UNKNOWN;
     mutex_init(&p->lock);
     cond_init(&p->loaded);
     return p;
