@@ -252,6 +252,13 @@ static size_t need(struct str bytes)
     return bytes.n < 4 ? 0 : 4 + (size_t)be_get32(bytes.p);
 }
 
+static struct conn_memory memory(void *state, struct str begun, size_t n)
+{
+    struct kafka_conn *kc = state;
+
+    return logged_in(kc) ? kafka_receive(kc->k, begun, n) : (struct conn_memory){0};
+}
+
 static void on_drained(void *state)
 {
     let_go_on(state);
@@ -301,6 +308,7 @@ const struct net_proto kafka_proto = {
     .open = on_open,
     .input = on_input,
     .need = need,
+    .memory = memory,
     .drained = on_drained,
     .stop = on_stop,
     .closed = on_closed,

@@ -207,8 +207,8 @@ struct kafka_req {
     struct arena arena;
     char *frame; // the request's bytes; what was read points into them
     size_t frame_n;
-    void *memory; // that they are in
-    void *in;     // the decoded body
+    struct conn_memory memory; // that they are in
+    void *in;                  // the decoded body
 
     struct wire_out out; // the answer's frame
     bool silent;         // no answer is sent (acks=0)
@@ -233,15 +233,20 @@ struct kafka_req {
 /* ---- request.c ---- */
 
 /*
- * A request from one frame, on the loop's thread. memory, which the frame is in, is the request's from now on; NULL: the frame is copied. peer is "address:port". NULL with e: the frame is nothing that can be answered, close the
- * connection. The owner then calls kafka_req_run(); done(q) is called once, perhaps from inside that; then kafka_req_free().
+ * A request from one frame, on the loop's thread. memory, which the frame is in, is the request's from now on; without any (p is NULL) the
+ * frame is copied. peer is "address:port". NULL with e: the frame is nothing that can be answered, close the connection.
+ * The owner then calls kafka_req_run(); done(q) is called once, perhaps from inside that; then kafka_req_free().
  */
-struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, void *memory, const char *peer,
-                                struct err *e);
+struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, struct conn_memory memory,
+                                const char *peer, struct err *e);
 /* From a SASL token that came without Kafka's headers. */
 struct kafka_req *kafka_req_raw(struct kafka *k, struct str token, const char *peer);
 void kafka_req_run(struct kafka_req *q, void (*done)(struct kafka_req *q), void *owner);
 void kafka_req_free(struct kafka_req *q);
+
+/* receive.c: for net_proto.memory of a client that may produce; and, of what that gave or anything else, the log's buffer or NULL. */
+struct conn_memory kafka_receive(const struct kafka *k, struct str begun, size_t n);
+const struct log_buffer *kafka_received(const struct conn_memory *m);
 
 /* Ends a request with its answer, from any thread; `res` is the API's k_..._res. */
 void kafka_reply(struct kafka_req *q, const void *res);

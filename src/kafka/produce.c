@@ -141,8 +141,10 @@ static void take_partition(struct produce *p, const struct k_produce_req_partiti
             blame(p->q, res, &batch);
     } else {
         p->told[p->count] = res;
-        p->parts[p->count++] =
-            (struct log_part_write){.topic = name, .partition = in->partition, .batches = batch.bytes};
+        p->parts[p->count++] = (struct log_part_write){.topic = name,
+                                                       .partition = in->partition,
+                                                       .batches = batch.bytes,
+                                                       .buffer = kafka_received(&p->q->memory)};
         p->bytes += (int64_t)batch.bytes.n;
         return;
     }

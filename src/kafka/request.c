@@ -75,7 +75,14 @@ void kafka_busy(struct kafka *k, int by)
     mutex_unlock(&k->lock);
 }
 
-static struct kafka_req *make(struct kafka *k, struct str frame, void *memory, const char *peer)
+static struct conn_memory copied(struct str frame)
+{
+    void *copy = mem_copy(frame.p, frame.n);
+
+    return (struct conn_memory){copy, mem_free, copy};
+}
+
+static struct kafka_req *make(struct kafka *k, struct str frame, struct conn_memory memory, const char *peer)
 {
     union { // the memory is the request's own
         const char *given;
@@ -88,15 +95,15 @@ static struct kafka_req *make(struct kafka *k, struct str frame, void *memory, c
     q->door = &k->doors[KAFKA_PLAIN_DOOR];
     q->loop = loop_current();
     q->client_host = client_address(q, peer);
-    q->memory = memory ? memory : mem_copy(frame.p, frame.n);
-    q->frame = memory ? bytes.frame : q->memory;
+    q->memory = memory.p ? memory : copied(frame);
+    q->frame = memory.p ? bytes.frame : q->memory.p;
     q->frame_n = frame.n;
     q->out.buf = buf_make(LIMIT_KAFKA_FRAME);
     return q;
 }
 
-struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, void *memory, const char *peer,
-                                struct err *e)
+struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, struct conn_memory memory,
+                                const char *peer, struct err *e)
 {
     struct kafka_req *q = make(k, frame, memory, peer);
     struct rd r = rd_from(q->frame, frame.n);
@@ -109,7 +116,7 @@ struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, void *memory,
 
 struct kafka_req *kafka_req_raw(struct kafka *k, struct str token, const char *peer)
 {
-    struct kafka_req *q = make(k, token, NULL, peer);
+    struct kafka_req *q = make(k, token, (struct conn_memory){0}, peer);
     struct k_sasl_authenticate_req *in = ARENA_NEW(&q->arena, struct k_sasl_authenticate_req);
 
     in->token = str_from(q->frame, token.n);
@@ -135,7 +142,8 @@ void kafka_req_free(struct kafka_req *q)
     arena_fini(&q->arena);
     if (q->api && q->api->key == SASL_AUTHENTICATE_KEY)
         OPENSSL_cleanse(q->frame, q->frame_n); // it may hold a password
-    mem_free(q->memory);
+    if (q->memory.p)                           // what this process asks itself has none
+        q->memory.release(q->memory.arg);
     mem_free(q);
     kafka_busy(k, -1);
 }

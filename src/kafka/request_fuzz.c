@@ -158,7 +158,7 @@ static void run(void *arg)
 {
     struct turn *t = arg;
     struct err e;
-    struct kafka_req *q = kafka_req_new(kafka, t->frame, NULL, "127.0.0.1:1", &e);
+    struct kafka_req *q = kafka_req_new(kafka, t->frame, (struct conn_memory){0}, "127.0.0.1:1", &e);
 
     t->q = q;
     if (q) // who may do everything, or a little

@@ -164,6 +164,18 @@ void conn_adopt(struct loop *l, int fd, const struct net_listen *what)
         conn_close(c);
 }
 
+/* Its own buffer, which is empty or not wanted any more. */
+static void drop_in(struct conn *c)
+{
+    if (c->given.p)
+        c->given.release(c->given.arg);
+    else
+        mem_free(c->in);
+    c->given.p = NULL;
+    c->in = NULL;
+    c->in_cap = 0;
+}
+
 void conn_told_closed(struct conn *c)
 {
     void *state = c->state;
@@ -183,7 +195,7 @@ static void on_closed(uv_handle_t *handle)
     out_free(c);
     tls_free(c->tls);
     (void)close(c->fd);
-    mem_free(c->in);
+    drop_in(c);
     mem_free(c);
     mutex_lock(&net->lock);
     if (atomic_fetch_sub(&net->conns, 1) == 1)
@@ -292,27 +304,35 @@ static size_t message(const struct conn *c, const uint8_t *p, size_t n)
     return need <= NEED_MAX || need <= 4 * n ? need : 0;
 }
 
+/* A buffer for a message of which n bytes are here, and which is that long. */
+static void make_in(struct conn *c, const uint8_t *p, size_t n, size_t cap)
+{
+    drop_in(c);
+    if (cap > n && cap > INPUT_KEEP && c->proto->memory)
+        c->given = c->proto->memory(c->state, str_from(p, n), cap);
+    c->in = c->given.p ? c->given.p : mem_alloc(cap);
+    c->in_cap = cap;
+}
+
 static void keep_rest(struct conn *c, const uint8_t *p, size_t n)
 {
     size_t need = message(c, p, n), cap = need > n ? need : n;
 
     assert(c->in_n == 0);
-    if (c->in_cap < cap) {
-        c->in_cap = cap;
-        mem_free(c->in);
-        c->in = mem_alloc(cap);
-    }
+    if (c->in_cap < cap)
+        make_in(c, p, n, cap);
     memcpy(c->in, p, n);
     c->in_at = 0;
     c->in_n = n;
 }
 
-void *conn_take(struct conn *c, struct str bytes)
+struct conn_memory conn_take(struct conn *c, struct str bytes)
 {
-    void *memory = c->in;
+    struct conn_memory memory = c->given.p ? c->given : (struct conn_memory){c->in, mem_free, c->in};
 
-    if (!memory || bytes.p != (const char *)c->in + c->in_at || bytes.n != c->in_n || bytes.n < INPUT_KEEP)
-        return NULL;
+    if (!c->in || bytes.p != (const char *)c->in + c->in_at || bytes.n != c->in_n || bytes.n < INPUT_KEEP)
+        return (struct conn_memory){0};
+    c->given.p = NULL;
     c->in = NULL;
     c->in_cap = 0;
     c->large = true;
@@ -329,11 +349,23 @@ static void offer_kept(struct conn *c)
     if (c->in_n > 0)
         return;
     c->in_at = 0;
-    if (c->in_cap > INPUT_KEEP) {
-        mem_free(c->in);
-        c->in = NULL;
-        c->in_cap = 0;
+    if (c->in_cap > INPUT_KEEP)
+        drop_in(c);
+}
+
+static void grow_in(struct conn *c, size_t cap)
+{
+    if (c->given.p) {
+        uint8_t *in = mem_alloc(cap);
+
+        memcpy(in, c->in + c->in_at, c->in_n);
+        drop_in(c);
+        c->in = in;
+        c->in_at = 0;
+    } else {
+        c->in = mem_grow(c->in, cap);
     }
+    c->in_cap = cap;
 }
 
 /* Room behind what is kept: to the end of the message, or more the longer it grows, but never over input_max. */
@@ -355,10 +387,8 @@ static size_t make_room(struct conn *c)
         want = max;
     if (need > c->in_n && need <= max)
         want = need;
-    if (c->in_cap < want) {
-        c->in = mem_grow(c->in, want);
-        c->in_cap = want;
-    }
+    if (c->in_cap < want)
+        grow_in(c, want);
     return want - c->in_n;
 }
 

@@ -68,6 +68,13 @@ void job_run_for(struct loop *l, loop_fn *run, loop_fn *done, void *arg); // as 
 
 /* ---- connections ---- */
 
+/* Memory that a message is received into. */
+struct conn_memory {
+    void *p; // NULL: none
+    void (*release)(void *arg);
+    void *arg;
+};
+
 /*
  * What a protocol must bring. `state` is what open() returned. All calls on the connection's loop.
  *
@@ -77,6 +84,7 @@ void job_run_for(struct loop *l, loop_fn *run, loop_fn *done, void *arg); // as 
  *          returns, no longer (but see conn_take). It may write, pause or close the connection.
  * need     how long the message is that begins with these bytes, 0 when they do not tell: then no more than that message is
  *          read into its memory, and it is not moved while it grows. May be NULL.
+ * memory   where a long message of n bytes, which begins with these, is to be received; p is NULL: anywhere. May be NULL.
  * drained  all that was written has been handed to the kernel; may be NULL.
  * stop     the net shuts: finish what is under way, then conn_close(). NULL: conn_close() at once.
  * closed   the connection is gone: free the state. Called exactly once, also after conn_close(), and never from inside
@@ -90,6 +98,7 @@ struct net_proto {
     void *(*open)(struct conn *c, void *arg);
     size_t (*input)(void *state, struct str bytes);
     size_t (*need)(struct str bytes);
+    struct conn_memory (*memory)(void *state, struct str begun, size_t n);
     void (*drained)(void *state);
     void (*stop)(void *state);
     void (*closed)(void *state);
@@ -130,10 +139,10 @@ void conn_send_lent(struct conn *c, void *p, size_t n, loop_fn *release, void *a
 /* Queues n bytes of an open file from `at`, sent from the page cache without a copy where the kernel can. Takes fd. */
 void conn_send_file(struct conn *c, int fd, int64_t at, size_t n);
 /*
- * For input(): the memory that bytes, which it was given and will consume, are in, when nothing else is; yours to mem_free(). NULL: it
+ * For input(): the memory that bytes, which it was given and will consume, are in, when nothing else is; yours to release(). p is NULL: it
  * stays the connection's, and what is needed for longer must be copied.
  */
-void *conn_take(struct conn *c, struct str bytes);
+struct conn_memory conn_take(struct conn *c, struct str bytes);
 size_t conn_unsent(struct conn *c); // bytes queued and not yet with the kernel
 /* input() is not called until conn_resume(), and nothing is read: how a slow consumer slows a fast sender. */
 void conn_pause(struct conn *c);

@@ -115,6 +115,7 @@ struct conn {
     int watching; // UV_READABLE | UV_WRITABLE as asked for last
     uint8_t *in;  // what came and was not consumed
     size_t in_at, in_n, in_cap;
+    struct conn_memory given; // by the protocol: `in` is in it. p is NULL: `in` is ours
     struct out *out, **out_tail;
     size_t unsent;
     int64_t active_ms, idle_ms; // loop time of the last byte; 0: may be idle for ever

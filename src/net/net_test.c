@@ -244,7 +244,7 @@ static size_t long_input(void *state, struct str in)
 {
     struct echo *s = state;
     size_t n = long_need(in);
-    void *memory;
+    struct conn_memory memory;
     char answer = 1;
 
     if (n == 0 || in.n < n)
@@ -252,9 +252,10 @@ static size_t long_input(void *state, struct str in)
     memory = conn_take(s->c, str_from(in.p, n));
     for (size_t i = 4; i < n; i++)
         answer = (uint8_t)in.p[i] == (uint8_t)(n * 31 + i * 7) ? answer : 0;
-    if (answer && memory)
+    if (answer && memory.p)
         answer = 2;
-    mem_free(memory);
+    if (memory.p)
+        memory.release(memory.arg);
     conn_send_copy(s->c, str_from(&answer, 1));
     return n;
 }
