@@ -296,12 +296,12 @@ static size_t offer(struct conn *c, const uint8_t *p, size_t n)
     return used;
 }
 
-/* Of the message that begins with n bytes: how long it is, as far as that may be believed; 0: it is not known. */
+/* Of the message that begins with n bytes: how long it is, as far as that may be believed; 0: it is not known, or too long to wait for. */
 static size_t message(const struct conn *c, const uint8_t *p, size_t n)
 {
     size_t need = c->proto->need ? c->proto->need(str_from(p, n)) : 0;
 
-    return need <= NEED_MAX || need <= 4 * n ? need : 0;
+    return need <= c->proto->input_max && (need <= NEED_MAX || need <= 4 * n) ? need : 0;
 }
 
 /* A buffer for a message of which n bytes are here, and which is that long. */
@@ -385,8 +385,9 @@ static size_t make_room(struct conn *c)
     want = c->in_n < INPUT_KEEP / 2 ? INPUT_KEEP : 2 * c->in_n;
     if (want > max)
         want = max;
-    if (need > c->in_n && need <= max)
+    if (need > c->in_n)
         want = need;
+    assert(want >= c->in_n);
     if (c->in_cap < want)
         grow_in(c, want);
     return want - c->in_n;

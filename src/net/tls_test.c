@@ -1,5 +1,6 @@
 /* TLS between a real client (OpenSSL's) and the HTTP server, with a certificate made here. */
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/test.h"
 #include "net/http.h"
 #include "os/os.h"
@@ -12,6 +13,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -183,6 +185,93 @@ TEST(requests_over_tls)
     talk(TLS1_3_VERSION);
     talk(TLS1_2_VERSION);
     tear_down();
+}
+
+/* Messages of BIG / 2 bytes, all the same byte; each has its own memory. The answer is that byte, or 0 when something is wrong. */
+enum { MESSAGE = BIG / 2 };
+static _Atomic int given, released;
+
+static void *message_open(struct conn *c, void *arg)
+{
+    (void)arg;
+    return c;
+}
+
+static void message_closed(void *state)
+{
+    (void)state;
+}
+
+static size_t message_need(struct str in)
+{
+    (void)in;
+    return MESSAGE;
+}
+
+static void message_release(void *p)
+{
+    mem_free(p);
+    atomic_fetch_add(&released, 1);
+}
+
+static struct conn_memory message_memory(void *state, struct str begun, size_t n)
+{
+    void *p = state && begun.n < n && n == MESSAGE ? mem_alloc(n) : NULL;
+
+    atomic_fetch_add(&given, 1);
+    return (struct conn_memory){p, message_release, p};
+}
+
+static size_t message_input(void *state, struct str in)
+{
+    struct conn_memory m;
+    char answer = in.p[0];
+
+    if (in.n < MESSAGE)
+        return 0;
+    m = conn_take(state, str_from(in.p, MESSAGE));
+    if (m.p != in.p || m.release != message_release || memcmp(in.p, in.p + 1, MESSAGE - 1) != 0)
+        answer = 0;
+    if (m.p)
+        m.release(m.arg);
+    conn_send_copy(state, str_from(&answer, 1));
+    return MESSAGE;
+}
+
+static const struct net_proto messages = {.name = "message",
+                                          .input_max = BIG,
+                                          .open = message_open,
+                                          .input = message_input,
+                                          .need = message_need,
+                                          .memory = message_memory,
+                                          .closed = message_closed};
+
+TEST(long_messages_are_decrypted_into_the_memory_given)
+{
+    static char message[MESSAGE];
+    struct client c;
+    struct err e;
+    char answer;
+
+    set_up();
+    OK(net_listen(net, &(struct net_listen){.host = "127.0.0.1", .tls = true, .proto = &messages}, &port,
+                  &e));
+    c = client_open(TLS1_3_VERSION);
+    OK(SSL_connect(c.ssl) == 1);
+    for (int i = 1; i <= 5; i++) { // the answer to each is awaited: so none has another's bytes in its memory
+        memset(message, i, MESSAGE);
+        OK(SSL_write(c.ssl, message, MESSAGE) == MESSAGE);
+        OK(SSL_read(c.ssl, &answer, 1) == 1 && answer == i);
+        OK(given == i && released == i);
+    }
+    for (int i = 1; i <= 2; i++) // one behind the other, and half of one
+        OK(SSL_write(c.ssl, message, MESSAGE) == MESSAGE);
+    OK(SSL_write(c.ssl, message, MESSAGE / 2) == MESSAGE / 2);
+    for (int i = 1; i <= 2; i++)
+        OK(SSL_read(c.ssl, &answer, 1) == 1 && answer == 5);
+    client_close(&c);
+    tear_down();
+    OK(given == released);
 }
 
 TEST(old_versions_and_plain_text_are_refused)
