@@ -2,7 +2,7 @@
  * Where a long produce request is received: when it has one batch, in memory from which the log can write that (log_buffer_new). For this
  * the request's beginning is read before the rest has come; the request is read anew, and checked, when all of it is there.
  */
-#include "base/be.h"
+#include "base/limits.h"
 #include "base/rd.h"
 #include "kafka/kafka_int.h"
 
@@ -56,7 +56,7 @@ static bool read_beginning(struct str begun, size_t n, struct log_coming *c)
     one = one && length(&r, flexible) == 1;
     c->partition = rd_i32(&r);
     bytes = length(&r, flexible);
-    if (!rd_ok(&r) || !one || !c->topic.p || bytes <= 0)
+    if (!rd_ok(&r) || !one || !c->topic.p || bytes <= 0 || n > SIZE + (size_t)LIMIT_KAFKA_FRAME)
         return false;
     c->n = n;
     c->at = (size_t)(r.at - (const uint8_t *)begun.p);
