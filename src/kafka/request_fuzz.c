@@ -1,6 +1,7 @@
 /*
  * Any bytes as frames to a broker that lives as long as the fuzzer: a length of two bytes and a frame, again and again. Every request
- * ends with an answer or a hang-up before the next one begins; what parks is cancelled, as when its client goes.
+ * ends with an answer or a hang-up before the next one begins; what parks is cancelled, as when its client goes. Before that the
+ * log is asked for memory to receive the frame into.
  *
  * The header's key and version are folded onto rows of api.def, or else nearly all inputs would end at the header.
  */
@@ -179,6 +180,29 @@ static void run(void *arg)
     }
 }
 
+/*
+ * What a connection asks while the frame is still coming: of so many of its first bytes as its last two say, in memory that ends there.
+ * The frame is as long as it is, or as it would be if a long batch were in it, or as long as can be said.
+ */
+static void begin(struct str frame)
+{
+    static const size_t more[] = {0, 700000, 1 << 20, UINT32_MAX};
+    size_t tail = frame.n < 2 ? 0 : be_get16(frame.p + frame.n - 2), n = frame.n + more[tail % 4];
+    size_t seen = tail / 4 % 8 ? frame.n : tail / 32 % (frame.n + 1);
+    char *begun = mem_alloc(4 + seen);
+    struct conn_memory m;
+
+    be_put32(begun, (uint32_t)n);
+    memcpy(begun + 4, frame.p, seen);
+    m = kafka_receive(kafka, str_from(begun, 4 + seen), 4 + n);
+    assert(!m.p == !kafka_received(&m));
+    if (m.p) {
+        memset(m.p, 0xff, 4 + n);
+        m.release(m.arg);
+    }
+    mem_free(begun);
+}
+
 static void send(struct str frame)
 {
     turn.frame = frame;
@@ -226,6 +250,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         turn.some = len >= 4 && (uint8_t)frame[2] == 0xfe;
         if (len >= 4)
             fold(frame);
+        begin(str_from(frame, len));
         send(str_from(frame, len));
         p += len;
         n -= len;

@@ -67,6 +67,69 @@ def test_end_offsets_after_kill_9(broker):
     c.close()
 
 
+LONG_PARTITIONS, LONG_COUNT = 6, 30000
+
+
+class LongWriter(threading.Thread):
+    """Batches of about a megabyte, of messages of 1 KB that say who sent them and the how manieth of their partition they are."""
+
+    def __init__(self, broker, name, **config):
+        super().__init__(daemon=True)
+        self.name, self.failed = name, []
+        self.p = producer(broker, batch_size=1000000, linger_ms=50, queue_buffering_max_messages=1000000,
+                          queue_buffering_max_kbytes=1 << 20, **config)
+
+    def told(self, error, message):
+        if error is not None:
+            self.failed.append(error)
+
+    def run(self):
+        for n in range(LONG_COUNT):
+            value = b"%s %d " % (self.name.encode(), n // LONG_PARTITIONS)
+            self.p.produce("t", value.ljust(1024, b"%d" % (n % 10)), partition=n % LONG_PARTITIONS, on_delivery=self.told)
+            if n % 1000 == 0:
+                self.p.poll(0)
+        assert self.p.flush(60) == 0
+
+
+def read_long(broker, group):
+    """Of each partition and each producer the numbers, in the order they are read in."""
+    c = consumer(broker, group, fetch_message_max_bytes=4 << 20)
+    c.assign([TopicPartition("t", partition, 0) for partition in range(LONG_PARTITIONS)])
+    numbers, missing = {}, 2 * LONG_COUNT
+    while missing > 0:
+        some = c.consume(min(missing, 5000), 20)
+        assert some, f"{missing} are missing"
+        for m in some:
+            name, number, rest = m.value().split(b" ")
+            numbers.setdefault((name.decode(), m.partition()), []).append(int(number))
+            assert len(m.value()) == 1024 and len(set(rest)) == 1, "it is not as it was sent"
+        missing -= len(some)
+    c.close()
+    return numbers
+
+
+def test_long_batches_of_two_producers(broker):
+    """Both write to the same partitions, so that a batch often comes to lie elsewhere than expected when it was begun to be received."""
+    create(broker, "t", LONG_PARTITIONS)
+    writers = [LongWriter(broker, "once", enable_idempotence=True), LongWriter(broker, "plain", acks="all", retries=0)]
+    for w in writers:
+        w.start()
+    while_produced = read_long(broker, "meanwhile")
+    for w in writers:
+        w.join(60)
+        assert not w.is_alive() and not w.failed
+    each = list(range(LONG_COUNT // LONG_PARTITIONS))
+    assert while_produced == {(w.name, partition): each for w in writers for partition in range(LONG_PARTITIONS)}
+    broker.kill()
+    broker.start()
+    assert read_long(broker, "after") == while_produced
+    for partition in range(LONG_PARTITIONS):
+        c = consumer(broker, "ends")
+        assert c.get_watermark_offsets(TopicPartition("t", partition), 20) == (0, 2 * len(each))
+        c.close()
+
+
 def fetched(broker, topic, offset):
     """Error code and first offset (None: no records) of a Fetch of one byte, which gives one batch."""
     body = struct.pack(">iiiibi", -1, 100, 1, 1, 0, 1) + string(topic) + struct.pack(">iiqi", 1, 0, offset, 1)
