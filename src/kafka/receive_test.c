@@ -529,6 +529,38 @@ TEST(wrong_guesses_change_nothing)
     end();
 }
 
+/* Clients that announce long batches and send no more of them use up what the log gives; the others are received as ever. */
+TEST(what_stalled_clients_hold_is_bounded)
+{
+    enum { MOST = 1000 };
+    static struct conn_memory held[MOST];
+    struct str batch = make_batch(900000, 1);
+    struct shape s = usual(9, batch);
+    struct buf frame = frame_of(&s);
+    size_t n = 0, most_bytes = 128 << 20; // twice the log's memory, see log_options
+    int fd;
+
+    begin();
+    make_topic();
+    fd = dial();
+    while (n < MOST && (held[n] = ask_log(&frame, frame.n - 1, frame.n)).p)
+        n++;
+    OK(n > 4 && n * frame.n < most_bytes);
+    for (int i = 0; i < 100; i++)
+        OK(produce(fd, 9, "t", batch).base_offset == i);
+    for (int i = 0; i < 100; i += 9)
+        OK(is_kept(fd, i, 0, batch));
+    OK(!gives(&frame, frame.n - 1, frame.n));
+    for (size_t i = 0; i < n; i++)
+        held[i].release(held[i].arg);
+    OK(gives(&frame, frame.n - 1, frame.n));
+    OK(produce(fd, 9, "t", batch).base_offset == 100 && is_kept(fd, 100, 0, batch));
+    buf_fini(&frame);
+    free_batch(batch);
+    close(fd);
+    end();
+}
+
 /* A long batch that is refused, or whose time the log sets, was received into the log's memory too. */
 TEST(long_batches_that_are_changed_or_refused)
 {

@@ -84,7 +84,8 @@ struct conn_memory {
  *          returns, no longer (but see conn_take). It may write, pause or close the connection.
  * need     how long the message is that begins with these bytes, 0 when they do not tell: then no more than that message is
  *          read into its memory, and it is not moved while it grows. May be NULL.
- * memory   where a long message of n bytes, which begins with these, is to be received; p is NULL: anywhere. May be NULL.
+ * memory   where a long message of n bytes, which begins with these, is to be received; p is NULL: anywhere. It is released on the loop
+ *          when the message has been consumed, or soon after closed(), unless input() has taken it. May be NULL.
  * drained  all that was written has been handed to the kernel; may be NULL.
  * stop     the net shuts: finish what is under way, then conn_close(). NULL: conn_close() at once.
  * closed   the connection is gone: free the state. Called exactly once, also after conn_close(), and never from inside
