@@ -486,6 +486,36 @@ TEST(long_batches_come_back_as_they_were_sent)
     end();
 }
 
+/* Old clients send some (see request.c); the memory is for the whole frame. */
+TEST(bytes_behind_the_request_do_no_harm)
+{
+    int64_t behind = 0;
+    int fd;
+
+    begin();
+    make_topic();
+    make_sent();
+    fd = dial();
+    for (int version = OLDEST; version <= NEWEST; version++)
+        for (int more = 1; more < 10000; more += 5001) {
+            struct shape s = usual(version, sent[version % 4].batch);
+            struct sent one = {.batch = s.batch};
+            struct buf frame = frame_of(&s);
+
+            for (int i = 0; i < more; i++)
+                buf_u8(&frame, 0xff);
+            buf_set_i32(&frame, 0, (int32_t)frame.n - SIZE);
+            send_all(fd, frame.p, frame.n);
+            hear_sent(fd, &one, version);
+            OK(one.offset == behind++ && is_kept(fd, one.offset, 0, one.batch));
+            arena_reset(&mem);
+            buf_fini(&frame);
+        }
+    free_sent();
+    close(fd);
+    end();
+}
+
 /* Several write to the same partitions, so that the log's guesses are wrong; and some announce what never comes. */
 TEST(wrong_guesses_change_nothing)
 {
