@@ -246,7 +246,7 @@ void kafka_req_free(struct kafka_req *q);
 
 /* receive.c: for net_proto.memory of a client that may produce; and, of what that gave or anything else, the log's buffer or NULL. */
 struct conn_memory kafka_receive(const struct kafka *k, struct str begun, size_t n);
-const struct log_buffer *kafka_received(const struct conn_memory *m);
+struct log_buffer *kafka_received(const struct conn_memory *m);
 
 /* Ends a request with its answer, from any thread; `res` is the API's k_..._res. */
 void kafka_reply(struct kafka_req *q, const void *res);

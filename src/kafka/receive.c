@@ -77,7 +77,7 @@ struct conn_memory kafka_receive(const struct kafka *k, struct str begun, size_t
     return b ? (struct conn_memory){log_buffer_bytes(b), release, b} : (struct conn_memory){0};
 }
 
-const struct log_buffer *kafka_received(const struct conn_memory *m)
+struct log_buffer *kafka_received(const struct conn_memory *m)
 {
     return m->release == release ? m->arg : NULL;
 }

@@ -47,7 +47,7 @@ struct log_buffer *log_buffer_new(struct log *l, const struct log_coming *c)
     uint64_t turn;
     int64_t at;
 
-    if (c->bytes < l->direct_bytes || c->at > c->n || c->n - c->at < c->bytes)
+    if (c->n > SLAB_BYTES || c->bytes < l->direct_bytes || c->at > c->n || c->n - c->at < c->bytes)
         return NULL;
     p = part_find(l, c->topic, c->partition);
     if (!p)

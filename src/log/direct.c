@@ -396,8 +396,8 @@ static bool lies_well(const struct op_part *t, int64_t at)
     const struct log_buffer *b = t->buffer;
     const uint8_t *from = (const uint8_t *)t->iov[1].iov_base - BATCH_HEADER;
 
-    return t->batches == 1 && t->n >= (size_t)4 * BLOCK && from >= b->p && from + t->n <= b->p + b->n &&
-           (uintptr_t)from % BLOCK == (uintptr_t)at % BLOCK;
+    return !b->put && t->batches == 1 && t->n >= (size_t)4 * BLOCK && from >= b->p &&
+           from + t->n <= b->p + b->n && (uintptr_t)from % BLOCK == (uintptr_t)at % BLOCK;
 }
 
 /*
@@ -406,7 +406,7 @@ static bool lies_well(const struct op_part *t, int64_t at)
  */
 static bool put_buffer(struct direct *d, struct seg *s, const struct op_part *t, struct err *e)
 {
-    const struct log_buffer *b = t->buffer;
+    struct log_buffer *b = t->buffer;
     size_t lead = (size_t)(s->staged % BLOCK), head = (size_t)direct_end((int64_t)(lead + BATCH_HEADER));
     size_t whole = (lead + t->n) / BLOCK * BLOCK, tail = lead + t->n - whole;
     uint8_t *rest = t->iov[1].iov_base, *last = b->ends + BUFFER_ENDS - BLOCK, *to = b->ends + lead;
@@ -419,6 +419,7 @@ static bool put_buffer(struct direct *d, struct seg *s, const struct op_part *t,
     memcpy(to + BATCH_HEADER, rest, head - lead - BATCH_HEADER);
     memcpy(last, rest - BATCH_HEADER + (whole - lead), tail);
     memset(last + tail, 0, BLOCK - tail);
+    b->put = true;
     make_way(d);
     p = begin_piece(d, s, s->staged, slab_ref(b->slab));
     p->extents[p->extent_n++] = (struct iovec){b->ends, head};

@@ -399,6 +399,27 @@ TEST(a_buffer_promises_nothing)
     OK(testlog_end(&t));
 }
 
+TEST(a_buffer_is_written_from_once)
+{
+    struct testlog t = {0};
+    struct message m = {0};
+    struct log_part_write two[2];
+    int64_t n[PARTS] = {1, 1};
+
+    OK(start(&t));
+    receive(&t, &m, 0, 0, 600000);
+    two[0] = two[1] = m.part;
+    two[1].partition = 1; // where it would lie as well
+    OK(log_append(t.l, two, 2, &t.e));
+    OK(atomic_load(&direct_writes) == 2 && atomic_load(&written_from_buffers) == 1);
+    log_buffer_free(m.b);
+    batch_fini(&m.w);
+    OK(all_there(&t, n));
+    OK(again(&t));
+    OK(all_there(&t, n));
+    OK(testlog_end(&t));
+}
+
 TEST(buffers_have_a_limit)
 {
     struct testlog t = {0};
@@ -418,6 +439,8 @@ TEST(buffers_have_a_limit)
     wrong = coming(0, 1000);
     OK(!log_buffer_new(t.l, &wrong));
     wrong = coming(0, 3 * MIB);
+    OK(!log_buffer_new(t.l, &wrong));
+    wrong.n = SIZE_MAX;
     OK(!log_buffer_new(t.l, &wrong));
     wrong = coming(PARTS, 600000);
     OK(!log_buffer_new(t.l, &wrong));

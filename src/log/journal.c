@@ -288,7 +288,7 @@ static bool check_lost(struct journal *j, int file, struct err *e)
     struct frame f;
     size_t span;
 
-    for (int64_t at = 0; at < j->file[file].size && mine.kind == ERR_NONE; at += JOURNAL_ALIGN)
+    for (int64_t at = 0; at < j->file[file].size && mine.kind == ERR_NONE; at += JOURNAL_SECTOR)
         if (frame_at(&w, file, at, &f, &span, &mine) && f.seq > j->next && f.first > j->next)
             (void)err_set(&mine, ERR_CORRUPT,
                           "the journal is damaged: frame %llu was on disk and is not there now (frame %llu "
@@ -308,12 +308,12 @@ static bool check_lost(struct journal *j, int file, struct err *e)
 static bool next_frame(struct replay *r, struct window *w, int file, int64_t *at, struct frame *f,
                        size_t *span, struct err *e)
 {
-    for (int64_t try = *at;; try = align_up(try)) {
+    for (int64_t try = *at;; try = (try / JOURNAL_SECTOR + 1) * JOURNAL_SECTOR) {
         if (frame_at(w, file, try, f, span, e) && f->seq == r->j->next && f->run >= r->run) {
             *at = try;
             return true;
         }
-        if (e->kind != ERR_NONE || try == align_up(try))
+        if (e->kind != ERR_NONE || try % JOURNAL_ALIGN == 0)
             return false;
     }
 }
@@ -352,7 +352,7 @@ bool journal_replay(struct journal *j, const struct journal_start *start, frame_
 
     j->next = start->after + 1;
     j->cur = start->file;
-    j->pos = start->pos;
+    j->pos = align_up(start->pos);
     if (start->clean)
         return true;
     if (start->pos > j->file[start->file].size)

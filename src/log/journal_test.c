@@ -111,13 +111,13 @@ TEST(a_group_cut_anywhere_leaves_whole_frames)
     struct journal j;
     struct seen s;
     struct err e;
-    uint8_t group[1024];
+    uint8_t group[1024]; // the rest is padding
     int64_t at;
 
     OK(r && open_at(&j, ram_os(r), (struct journal_start){0}, 1, &s, &e) && s.n == 0);
     OK(write_group(&j, len, 3, &e) && write_group(&j, len, 3, &e));
     at = j.pos;
-    OK(write_group(&j, len, 3, &e) && j.pos == at + 1024);
+    OK(write_group(&j, len, 3, &e) && j.pos == at + JOURNAL_ALIGN);
     journal_close(&j);
     OK(peek(r, "/j/journal-0", at, group, sizeof group));
     for (size_t cut = 0; cut <= 1024; cut++)
@@ -139,8 +139,7 @@ TEST(a_group_cut_anywhere_leaves_whole_frames)
             OK(j.next == s.n + 1);
             journal_close(&j);
             memset(torn, 0, sizeof torn);
-            OK(patch(r, "/j/journal-0", at + 1024, torn, sizeof torn) &&
-               patch(r, "/j/journal-0", at + 2048, torn, 512));
+            OK(patch(r, "/j/journal-0", at + JOURNAL_ALIGN, torn, sizeof torn));
         }
     ram_free(r);
 }
@@ -158,7 +157,8 @@ TEST(a_flipped_bit_is_found)
     for (int i = 0; i < 3; i++)
         OK(write_group(&j, len, 2, &e));
     journal_close(&j);
-    for (int64_t at = 0; at < (int64_t)3 * 512; at++) {
+    for (int64_t at = 0; at < (int64_t)3 * JOURNAL_ALIGN; at += at % JOURNAL_ALIGN < 256 ? 1 : 64) {
+        int64_t in = at % JOURNAL_ALIGN;
         uint8_t b, flipped;
         bool pad, ok;
 
@@ -167,11 +167,11 @@ TEST(a_flipped_bit_is_found)
         OK(patch(r, "/j/journal-0", at, &flipped, 1));
         ok = open_at(&j, ram_os(r), (struct journal_start){0}, 1, &s, &e);
         journal_close(&j);
-        pad = (at % 512 >= 108 && at % 512 < 112) || at % 512 >= 112 + 68;
+        pad = (in >= 108 && in < 112) || in >= 112 + 68;
         if (pad)
             OK(ok && s.n == 6);
-        else if (at >= 1024)
-            OK(ok && s.n == (at % 512 < 112 ? 4 : 5));
+        else if (at >= (int64_t)2 * JOURNAL_ALIGN)
+            OK(ok && s.n == (in < 112 ? 4 : 5));
         else
             OK(!ok && e.kind == ERR_CORRUPT && strstr(e.msg, "damaged"));
         OK(patch(r, "/j/journal-0", at, &b, 1));
@@ -194,21 +194,21 @@ TEST(what_lies_behind_the_end_is_not_taken)
     journal_close(&j);
     OK(patch(r, "/j/journal-0", 10, &zero, 1) && patch(r, "/j/journal-0", 15, &zero, 1));
     OK(open_at(&j, ram_os(r), (struct journal_start){0}, 2, &s, &e) && s.n == 0);
-    OK(write_group(&j, one, 1, &e)); // pads to 512, over 2 and 3
+    OK(write_group(&j, one, 1, &e)); // padded, over 2 and 3
     journal_close(&j);
     OK(open_at(&j, ram_os(r), (struct journal_start){0}, 3, &s, &e) && s.n == 1);
     OK(write_group(&j, two, 2, &e));
-    /* The same group once more, a sector further: as a misdirected write would leave it. */
-    OK(peek(r, "/j/journal-0", 512, group, sizeof group) &&
-       patch(r, "/j/journal-0", 1024, group, sizeof group));
+    /* The same group once more, a page further: as a misdirected write would leave it. */
+    OK(peek(r, "/j/journal-0", JOURNAL_ALIGN, group, sizeof group) &&
+       patch(r, "/j/journal-0", 2 * JOURNAL_ALIGN, group, sizeof group));
     journal_close(&j);
     OK(open_at(&j, ram_os(r), (struct journal_start){0}, 4, &s, &e) && s.n == 3);
     OK(write_group(&j, one, 1, &e)); // 4, which the disk puts where the other file begins
     journal_close(&j);
-    OK(peek(r, "/j/journal-0", 1024, group, sizeof group) &&
+    OK(peek(r, "/j/journal-0", 2 * JOURNAL_ALIGN, group, sizeof group) &&
        patch(r, "/j/journal-1", 0, group, sizeof group));
     memset(group, 0, sizeof group);
-    OK(patch(r, "/j/journal-0", 1024, group, sizeof group));
+    OK(patch(r, "/j/journal-0", 2 * JOURNAL_ALIGN, group, sizeof group));
     OK(open_at(&j, ram_os(r), (struct journal_start){0}, 4, &s, &e) && s.n == 3);
     /* From the second file's point of view: its round began before. */
     journal_switch(&j);
@@ -217,10 +217,11 @@ TEST(what_lies_behind_the_end_is_not_taken)
     OK(write_group(&j, one, 1, &e)); // 6 over 1; 2, 3 lie behind
     journal_close(&j);
     OK(open_at(&j, ram_os(r), (struct journal_start){.after = 3, .file = 1}, 5, &s, &e));
-    OK(s.n == 3 && s.seq[0] == 4 && s.seq[2] == 6 && j.cur == 0 && j.pos == 512);
+    OK(s.n == 3 && s.seq[0] == 4 && s.seq[2] == 6 && j.cur == 0 && j.pos == JOURNAL_ALIGN);
     journal_close(&j);
     /* And from a checkpoint that points behind what is in the first file. */
-    OK(open_at(&j, ram_os(r), (struct journal_start){.after = 3, .file = 0, .pos = 1024}, 6, &s, &e) &&
+    OK(open_at(&j, ram_os(r), (struct journal_start){.after = 3, .file = 0, .pos = 2 * JOURNAL_ALIGN}, 6, &s,
+               &e) &&
        s.n == 3);
     journal_close(&j);
     ram_free(r);
@@ -229,7 +230,8 @@ TEST(what_lies_behind_the_end_is_not_taken)
 /* Of the group of an earlier run frames at unaligned places survive; a shorter group of a later run is written over its front. */
 TEST(remains_of_an_earlier_run_do_not_follow_a_later_one)
 {
-    static const size_t three[] = {512 - FRAME_HEAD, 500, 500}, one[] = {512 - FRAME_HEAD};
+    static const size_t three[] = {JOURNAL_ALIGN - FRAME_HEAD, 500, 500},
+                        one[] = {JOURNAL_ALIGN - FRAME_HEAD};
     struct ram *r = fresh();
     struct journal j;
     struct seen s;
@@ -237,13 +239,54 @@ TEST(remains_of_an_earlier_run_do_not_follow_a_later_one)
     uint8_t zero = 0;
 
     OK(r && open_at(&j, ram_os(r), (struct journal_start){0}, 1, &s, &e));
-    OK(write_group(&j, three, 3, &e)); // frame 2 begins at 512
+    OK(write_group(&j, three, 3, &e)); // frame 2 begins at a page
     journal_close(&j);
     OK(patch(r, "/j/journal-0", 100, &zero, 1)); // 1 is torn
     OK(open_at(&j, ram_os(r), (struct journal_start){0}, 2, &s, &e) && s.n == 0);
-    OK(write_group(&j, one, 1, &e) && j.pos == 512); // a new 1, and the old 2 right behind it
+    OK(write_group(&j, one, 1, &e) && j.pos == JOURNAL_ALIGN); // a new 1, and the old 2 right behind it
     journal_close(&j);
     OK(open_at(&j, ram_os(r), (struct journal_start){0}, 3, &s, &e) && s.n == 1 && j.next == 2);
+    journal_close(&j);
+    ram_free(r);
+}
+
+/* A frame of an older log, whose groups began at sectors. */
+static bool put_old(struct ram *r, uint64_t run, uint64_t seq, int64_t at, size_t span)
+{
+    struct journal j = {.run = run};
+    uint8_t frame[JOURNAL_SECTOR] = {0};
+    struct iovec payload = {frame + FRAME_HEAD, 100};
+
+    memset(payload.iov_base, (int)seq, payload.iov_len);
+    journal_head(&j, frame, FRAME_APPEND, seq, at);
+    journal_head_done(frame, &payload, 1, span);
+    return patch(r, "/j/journal-0", at, frame, span);
+}
+
+TEST(groups_of_older_logs_begin_at_sectors)
+{
+    static const size_t one[] = {30};
+    struct journal_start behind = {.after = 2, .pos = 1024}, clean = behind;
+    struct ram *r = fresh();
+    struct journal j;
+    struct seen s;
+    struct err e;
+
+    clean.clean = true;
+    OK(r && put_old(r, 1, 1, 0, 512) && put_old(r, 1, 2, 512, 512));
+    OK(open_at(&j, ram_os(r), clean, 2, &s, &e) && s.n == 0 && j.pos == JOURNAL_ALIGN);
+    OK(write_group(&j, one, 1, &e));
+    journal_close(&j);
+    OK(open_at(&j, ram_os(r), behind, 3, &s, &e) && s.n == 1 && s.seq[0] == 3);
+    journal_close(&j);
+    OK(open_at(&j, ram_os(r), (struct journal_start){0}, 3, &s, &e) && s.n == 3);
+    journal_close(&j);
+    /* A group of which one frame is right, and what the next run of the older version wrote: behind it, at a sector. */
+    OK(put_old(r, 2, 3, 1024, 160) && put_old(r, 3, 4, 1536, 512));
+    OK(open_at(&j, ram_os(r), (struct journal_start){0}, 4, &s, &e) && s.n == 4);
+    OK(j.pos == JOURNAL_ALIGN && write_group(&j, one, 1, &e));
+    journal_close(&j);
+    OK(open_at(&j, ram_os(r), (struct journal_start){0}, 5, &s, &e) && s.n == 5 && s.seq[4] == 5);
     journal_close(&j);
     ram_free(r);
 }

@@ -103,12 +103,12 @@ uint64_t log_topics_version(struct log *l);
 struct log_part_write {
     struct str topic;
     int32_t partition;
-    struct str batches; // borrowed until the append is done; offsets and append time are set in a copy
-    const struct log_buffer *buffer; // that they are in, borrowed too; NULL: in other memory
-    int64_t base_offset;             // out: offset of the first record; -1 when refused
-    int64_t append_time_ms;          // out: -1 unless the topic uses append time
-    int64_t start_offset;            // out: the partition's first offset
-    bool duplicate;                  // out: it was there already; base_offset is where
+    struct str batches;        // borrowed until the append is done; offsets and append time are set in a copy
+    struct log_buffer *buffer; // that they are in, borrowed too; NULL: in other memory
+    int64_t base_offset;       // out: offset of the first record; -1 when refused
+    int64_t append_time_ms;    // out: -1 unless the topic uses append time
+    int64_t start_offset;      // out: the partition's first offset
+    bool duplicate;            // out: it was there already; base_offset is where
     /*
      * out: why this part was not taken. ERR_NOT_FOUND no such topic or partition, ERR_INVALID out of order sequence
      * (Kafka's code 45), ERR_DENIED an old producer epoch (47), ERR_BAD_INPUT not whole batches, ERR_LIMIT, ERR_FULL, ERR_IO.

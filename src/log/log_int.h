@@ -303,8 +303,8 @@ struct op_part {
     int64_t pos;
     size_t n;
     bool direct;
-    const struct log_buffer *buffer; // that the caller has the batches in; NULL: none
-    uint8_t *heads;                  // its batches' headers as they are kept, BATCH_HEADER each
+    struct log_buffer *buffer; // that the caller has the batches in; NULL: none
+    uint8_t *heads;            // its batches' headers as they are kept, BATCH_HEADER each
     size_t batches;
     struct iovec *iov; // header, rest, header, rest ...
 };
@@ -434,6 +434,7 @@ struct log_buffer {
     uint8_t *ends;     // [BUFFER_ENDS], the committer's: blocks that have other bytes too
     uint8_t *p;        // what the caller has
     size_t n;
+    bool put;         // committer: `ends` are of a piece
     int64_t expected; // position in the segment for which it was made
     uint64_t turn;    // of the guess
 };
@@ -488,7 +489,13 @@ size_t direct_read(struct direct *d, const struct seg *s, void *to, size_t n, in
 
 /* ---- journal (journal.c) ---- */
 
-enum { FRAME_HEAD = 48, JOURNAL_ALIGN = 512, JOURNAL_STEP = 1 << 20, FRAME_MAX = 64 << 20 };
+enum {
+    FRAME_HEAD = 48,
+    JOURNAL_ALIGN = 4096, // where groups begin: a page, so that none has to be read before it is written
+    JOURNAL_SECTOR = 512, // where they began in older logs
+    JOURNAL_STEP = 1 << 20,
+    FRAME_MAX = 64 << 20
+};
 enum frame_kind { FRAME_APPEND = 1, FRAME_TRIM = 2 };
 
 struct frame {

@@ -110,8 +110,8 @@ TEST(the_journal_grows_where_nobody_waits)
 
     OK(testlog_start(&t) && topic_without_end(&t));
     for (int i = 0; i < 2; i++) {
-        for (int64_t end = n + 280; n < end; n++)
-            OK(testlog_append(&t, "a", 0, n, 1, 1000) == n);
+        for (int64_t end = n + 105; n < end; n++)
+            OK(testlog_append(&t, "a", 0, n, 1, 3800) == n);
         OK(log_maintain(t.l, &t.e)); // waits for the checkpoint
         OK(journal_size(&t, 0) == sizes[i][0] && journal_size(&t, 1) == sizes[i][1]);
     }
