@@ -29,15 +29,13 @@ def made(broker, topic):
     return topic
 
 
-def acked(address, topic, partitions=12, rate=10_000, seconds=4, size=1024):
-    """The median and the p99 of milliseconds that acknowledgements take."""
-    return load(address, topic, partitions, rate, seconds, size, program="bench_kafka_ack")
-
-
-def disk_acked(rate=10_000, seconds=4, size=1024):
-    """The same of the disk alone: records of that size and pace, written over a file and synced, without a broker."""
+def acked(address, topic, partitions=12, rate=10_000, seconds=4, size=1024, disk=False):
+    """The median and the p99 of milliseconds that acknowledgements take, and how late the client was; disk: and then of the disk alone."""
+    args = (address, topic, partitions, rate, seconds, size)
+    if not disk:
+        return load(*args, program="bench_kafka_ack")
     with tempfile.NamedTemporaryFile(dir=BUILD) as file:
-        return load("disk", file.name, rate, seconds, size, program="bench_kafka_ack")
+        return load(*args, file.name, program="bench_kafka_ack")
 
 
 def resident_mb(pid):

@@ -1,16 +1,16 @@
 /*
- * kafka_ack: how long a broker takes to acknowledge, at a fixed rate.
+ * kafka_ack: how long a broker takes to acknowledge, at a fixed rate; and the disk alone.
  *
- *     kafka_ack ADDRESS:PORT TOPIC PARTITIONS RATE SECONDS BYTES
- *     kafka_ack disk FILE RATE SECONDS BYTES
+ *     kafka_ack ADDRESS:PORT TOPIC PARTITIONS RATE SECONDS BYTES [FILE]
  *
  * One connection; RATE requests a second, each with one record of BYTES for the next partition, acks=all, as many on their way as it
- * takes. Prints the median and the 99th percentile of milliseconds from the moment a record was due to its acknowledgement, so a
- * request that could not be sent in time counts as late. The first second does not count: a broker makes its files then.
+ * takes. Prints the median and the 99th percentile of milliseconds from the moment a request is given to the system to its
+ * acknowledgement, and how late the 99th percentile of them was given: requests never wait for answers, so that is the client's own wait for
+ * a processor. The first second does not count: a broker makes its files then.
  *
- * The second is the same without a broker: what is due is written over a file of real blocks, and one fdatasync later all of that is
- * acknowledged. No broker that syncs can do better on this disk, and whoever waits in a thread that must be woken at a time does
- * no better on this machine.
+ * With FILE the same three of the disk alone: what is due is written over whole pages of a file of real blocks, and one fdatasync later
+ * all of that is acknowledged; what came due meanwhile has waited since then. No broker that syncs can do better on this disk. The two take
+ * turns of a quarter of a second: a disk that others use is quick in one second and slow in the next, and so is a processor.
  *
  * It is one thread that sleeps until something is due or has come, and the requests are made beforehand: a client library hands
  * each record from thread to thread and takes more of the machine than a broker does, so that where cores are few its own wait
@@ -31,22 +31,52 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NS = 1000000000, ANSWERS = 64 * 1024, SEND_BYTES = 32 << 20, FILE_BYTES = 64 << 20 };
+enum {
+    NS = 1000000000,
+    ANSWERS = 64 * 1024,
+    SEND_BYTES = 32 << 20,
+    FILE_BYTES = 64 << 20,
+    TURNS_A_SECOND = 4,
+    PAGE = 4096
+};
 
 struct run {
     int fd;
     struct buf *request; // [partitions]
     int64_t partitions, rate, total;
-    size_t error_at;
-    int64_t begun_ns, sent, answered;
-    int64_t *latency_ns; // [total]
+    size_t bytes, error_at;
+    int64_t begun_ns, first, until; // this turn: when it began, with which record; the one behind its last
+    int64_t sent, answered;
+    int64_t *latency_ns; // [total]; until it is answered, when it was given to the system
+    int64_t *late_ns;    // [total]
     uint8_t answers[ANSWERS];
     size_t got;
+    char *data; // of the disk alone: [FILE_BYTES]
+    size_t at;  // in the file
 };
 
 static int64_t due_ns(const struct run *r, int64_t i)
 {
-    return r->begun_ns + i * NS / r->rate;
+    return r->begun_ns + (i - r->first) * NS / r->rate;
+}
+
+static void begin_turn(struct run *r)
+{
+    r->first = r->answered;
+    r->until = r->first + r->rate / TURNS_A_SECOND;
+    r->begun_ns = now_ns();
+}
+
+static void give(struct run *r, int64_t now)
+{
+    r->late_ns[r->sent] = now - due_ns(r, r->sent);
+    r->latency_ns[r->sent++] = now;
+}
+
+static void answered(struct run *r, int64_t now)
+{
+    r->latency_ns[r->answered] = now - r->latency_ns[r->answered];
+    r->answered++;
 }
 
 static int connect_to(char *address)
@@ -70,13 +100,13 @@ static int connect_to(char *address)
 
 static void send_due(struct run *r)
 {
-    while (r->sent < r->total && due_ns(r, r->sent) <= now_ns()) {
+    while (r->sent < r->until && due_ns(r, r->sent) <= now_ns()) {
         struct str bytes = buf_view(&r->request[r->sent % r->partitions]);
 
+        give(r, now_ns());
         for (ssize_t n; bytes.n > 0; bytes = str_from(bytes.p + n, bytes.n - (size_t)n))
             if ((n = send(r->fd, bytes.p, bytes.n, MSG_NOSIGNAL)) <= 0)
                 fail_call("send");
-        r->sent++;
     }
 }
 
@@ -100,31 +130,30 @@ static void take_answers(struct run *r)
             break;
         if (size < r->error_at + 2 - 4 || answer[r->error_at] != 0 || answer[r->error_at + 1] != 0)
             fail("record %lld was refused with error %d", (long long)r->answered, answer[r->error_at + 1]);
-        r->latency_ns[r->answered] = now - due_ns(r, r->answered);
-        r->answered++;
+        answered(r, now);
         at += size + 4;
     }
     r->got -= at;
     memmove(r->answers, r->answers + at, r->got);
 }
 
-static void run(struct run *r)
+static void run_broker(struct run *r)
 {
     struct pollfd p = {.fd = r->fd, .events = POLLIN};
 
-    r->begun_ns = now_ns();
-    while (r->answered < r->total) {
+    begin_turn(r);
+    while (r->answered < r->until) {
         int64_t left = 60 * (int64_t)NS;
         struct timespec t;
         int n;
 
         send_due(r);
-        if (r->sent < r->total)
+        if (r->sent < r->until)
             left = due_ns(r, r->sent) - now_ns();
         left = left > 0 ? left : 0;
         t = (struct timespec){left / NS, left % NS};
         n = ppoll(&p, 1, &t, NULL);
-        if (n < 0 || (n == 0 && r->sent == r->total))
+        if (n < 0 || (n == 0 && r->sent == r->until))
             fail_call("no answer for a minute");
         if (n > 0)
             take_answers(r);
@@ -144,43 +173,47 @@ static int open_blocks(const char *path, size_t bytes)
     return fd;
 }
 
-static void sleep_until_due(const struct run *r)
+/* When it went on: what came due in its sleep is given then. */
+static int64_t sleep_until_due(const struct run *r)
 {
     int64_t left = due_ns(r, r->sent) - now_ns();
     struct timespec t = {left / NS, left % NS};
 
     if (left > 0)
         (void)nanosleep(&t, NULL);
+    return now_ns();
 }
 
-static void run_disk(struct run *r, size_t bytes)
+static void write_and_sync(struct run *r, size_t records)
 {
-    size_t most = FILE_BYTES / bytes, at = 0;
-    char *data = mem_zero(FILE_BYTES);
+    size_t n = (records * r->bytes + PAGE - 1) / PAGE * PAGE;
 
-    r->begun_ns = now_ns();
-    while (r->answered < r->total) {
+    r->at = r->at + n <= FILE_BYTES ? r->at : 0;
+    if (n > FILE_BYTES || pwrite(r->fd, r->data, n, (off_t)r->at) != (ssize_t)n || fdatasync(r->fd) != 0)
+        fail_call("write");
+    r->at += n;
+}
+
+static void run_disk(struct run *r)
+{
+    int64_t awake;
+
+    begin_turn(r);
+    awake = r->begun_ns;
+    while (r->answered < r->until) {
         int64_t now = now_ns();
-        size_t n;
 
-        while (r->sent < r->total && due_ns(r, r->sent) <= now)
-            r->sent++;
-        n = (size_t)(r->sent - r->answered);
-        n = n < most ? n : most;
-        if (n == 0) {
-            sleep_until_due(r);
+        for (int64_t due; r->sent < r->until && (due = due_ns(r, r->sent)) <= now;)
+            give(r, due > awake ? due : awake);
+        if (r->sent == r->answered) {
+            awake = sleep_until_due(r);
             continue;
         }
-        at = at + n <= most ? at : 0;
-        if (pwrite(r->fd, data, n * bytes, (off_t)(at * bytes)) != (ssize_t)(n * bytes) ||
-            fdatasync(r->fd) != 0)
-            fail_call("write");
-        at += n;
+        write_and_sync(r, (size_t)(r->sent - r->answered));
         now = now_ns();
-        for (; n > 0; n--, r->answered++)
-            r->latency_ns[r->answered] = now - due_ns(r, r->answered);
+        while (r->answered < r->sent)
+            answered(r, now);
     }
-    mem_free(data);
 }
 
 /* ---- the figures ---- */
@@ -192,48 +225,60 @@ static int by_size(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-static void plan(struct run *r, const char *rate, const char *seconds)
+static void plan(struct run *r, char **arg)
 {
-    r->rate = number(rate);
-    r->total = r->rate + r->rate * number(seconds);
+    r->partitions = number(arg[3]);
+    r->rate = number(arg[4]) / TURNS_A_SECOND * TURNS_A_SECOND;
+    r->total = r->rate * (1 + number(arg[5]));
+    r->bytes = (size_t)number(arg[6]);
     r->latency_ns = MEM_ARRAY(int64_t, r->total);
-    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    r->late_ns = MEM_ARRAY(int64_t, r->total);
+}
+
+/* Of all but the first second, in milliseconds. */
+static double part(const struct run *r, int64_t *ns, int64_t percent)
+{
+    int64_t *counted = ns + r->rate, count = r->total - r->rate;
+
+    qsort(counted, (size_t)count, sizeof *counted, by_size);
+    return (double)counted[count * percent / 100] / 1e6;
 }
 
 static void tell(const struct run *r)
 {
-    int64_t *counted = r->latency_ns + r->rate, count = r->total - r->rate;
-
-    qsort(counted, (size_t)count, sizeof *counted, by_size);
-    (void)printf("%.3f %.3f\n", (double)counted[count / 2] / 1e6, (double)counted[count * 99 / 100] / 1e6);
+    (void)printf("%.3f %.3f %.3f\n", part(r, r->latency_ns, 50), part(r, r->latency_ns, 99),
+                 part(r, r->late_ns, 99));
 }
 
 int main(int argc, char **argv)
 {
-    static struct run r;
+    static struct run broker, disk;
     struct str topic;
 
-    if (argc == 6 && strcmp(argv[1], "disk") == 0) {
-        plan(&r, argv[3], argv[4]);
-        r.fd = open_blocks(argv[2], FILE_BYTES);
-        run_disk(&r, (size_t)number(argv[5]));
-        tell(&r);
-        return 0;
-    }
-    if (argc != 7) {
-        (void)fprintf(stderr, "usage: kafka_ack ADDRESS:PORT TOPIC PARTITIONS RATE SECONDS BYTES\n"
-                              "       kafka_ack disk FILE RATE SECONDS BYTES\n");
+    if (argc != 7 && argc != 8) {
+        (void)fprintf(stderr, "usage: kafka_ack ADDRESS:PORT TOPIC PARTITIONS RATE SECONDS BYTES [FILE]\n");
         return 2;
     }
     topic = str_of(argv[2]);
-    r.partitions = number(argv[3]);
-    r.error_at = RAW_ERROR_AT + topic.n;
-    r.request = MEM_ARRAY(struct buf, r.partitions);
-    for (int64_t i = 0; i < r.partitions; i++)
-        r.request[i] = raw_produce(topic, (int32_t)i, 1, (size_t)number(argv[6]));
-    plan(&r, argv[4], argv[5]);
-    r.fd = connect_to(argv[1]);
-    run(&r);
-    tell(&r);
+    plan(&broker, argv);
+    plan(&disk, argv);
+    broker.error_at = RAW_ERROR_AT + topic.n;
+    broker.request = MEM_ARRAY(struct buf, broker.partitions);
+    for (int64_t i = 0; i < broker.partitions; i++)
+        broker.request[i] = raw_produce(topic, (int32_t)i, 1, broker.bytes);
+    if (argc == 8) {
+        disk.fd = open_blocks(argv[7], FILE_BYTES);
+        disk.data = mem_zero(FILE_BYTES);
+    }
+    (void)prctl(PR_SET_TIMERSLACK, 1UL);
+    broker.fd = connect_to(argv[1]);
+    while (broker.answered < broker.total) {
+        run_broker(&broker);
+        if (argc == 8)
+            run_disk(&disk);
+    }
+    tell(&broker);
+    if (argc == 8)
+        tell(&disk);
     return 0;
 }
