@@ -239,6 +239,11 @@ struct kafka_req {
  */
 struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, struct conn_memory memory,
                                 const char *peer, struct err *e);
+/*
+ * The request header, into q: key, version, correlation id, client id (a classic nullable string in all versions), and tags when the
+ * version is flexible (KIP-482). ApiVersions is read as version 0 when its version is unknown, so that it can be answered.
+ */
+bool kafka_req_header(struct kafka_req *q, struct rd *r, struct err *e) MUST_CHECK;
 /* From a SASL token that came without Kafka's headers. */
 struct kafka_req *kafka_req_raw(struct kafka *k, struct str token, const char *peer);
 void kafka_req_run(struct kafka_req *q, void (*done)(struct kafka_req *q), void *owner);

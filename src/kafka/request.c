@@ -9,11 +9,7 @@
 
 enum { API_VERSIONS_KEY = 18, SASL_AUTHENTICATE_KEY = 36 };
 
-/*
- * Request header: key, version, correlation id, client id (a classic nullable string in all versions), and tags when the
- * version is flexible (KIP-482). ApiVersions is read as version 0 when its version is unknown, so that it can be answered.
- */
-static bool read_header(struct kafka_req *q, struct rd *r, struct err *e)
+bool kafka_req_header(struct kafka_req *q, struct rd *r, struct err *e)
 {
     int16_t key = rd_i16(r), n;
 
@@ -31,10 +27,7 @@ static bool read_header(struct kafka_req *q, struct rd *r, struct err *e)
         return true;
     }
     q->flexible = q->version >= q->api->flexible;
-    for (uint32_t tags = q->flexible ? rd_uvarint(r) : 0; tags > 0 && rd_ok(r); tags--) {
-        rd_uvarint(r);
-        rd_skip(r, rd_uvarint(r));
-    }
+    wire_skip_tags(r, q->flexible);
     return true;
 }
 
@@ -108,7 +101,7 @@ struct kafka_req *kafka_req_new(struct kafka *k, struct str frame, struct conn_m
     struct kafka_req *q = make(k, frame, memory, peer);
     struct rd r = rd_from(q->frame, frame.n);
 
-    if (read_header(q, &r, e) && read_body(q, &r, e))
+    if (kafka_req_header(q, &r, e) && read_body(q, &r, e))
         return q;
     kafka_req_free(q);
     return NULL;

@@ -55,26 +55,13 @@ void txn_value_write(struct buf *b, const struct txn_record *r)
     buf_i64(b, r->start_ms);
 }
 
-static int64_t get_length(struct rd *r, bool flexible, bool is_short)
-{
-    return flexible ? (int64_t)rd_uvarint(r) - 1 : is_short ? rd_i16(r) : rd_i32(r);
-}
-
 static struct str get_string(struct rd *r, bool flexible)
 {
-    int64_t n = get_length(r, flexible, true);
+    int64_t n = wire_length(r, flexible, true);
 
     if (n < 0)
         rd_fail(r, "a string is null");
     return n < 0 ? STR_NULL : rd_bytes(r, (size_t)n);
-}
-
-static void skip_tags(struct rd *r, bool flexible)
-{
-    for (uint32_t n = flexible ? rd_uvarint(r) : 0; n > 0 && rd_ok(r); n--) {
-        rd_uvarint(r);
-        rd_skip(r, rd_uvarint(r));
-    }
 }
 
 bool txn_key_read(struct str bytes, struct str *id, struct err *e)
@@ -91,18 +78,18 @@ bool txn_key_read(struct str bytes, struct str *id, struct err *e)
 
 static void get_parts(struct rd *r, bool flexible, struct arena *a, struct txn_record *out)
 {
-    int64_t topics = get_length(r, flexible, false);
+    int64_t topics = wire_length(r, flexible, false);
     size_t cap = rd_left(r) / 4; // a partition has four bytes
 
     if (topics > 0)
         out->parts = ARENA_ARRAY(a, struct txn_part, cap);
     for (int64_t i = 0; i < topics && rd_ok(r); i++) {
         struct str topic = get_string(r, flexible);
-        size_t n = rd_count(r, get_length(r, flexible, false), 4);
+        size_t n = rd_count(r, wire_length(r, flexible, false), 4);
 
         for (size_t k = 0; k < n && out->part_n < cap; k++)
             out->parts[out->part_n++] = (struct txn_part){topic, rd_i32(r)};
-        skip_tags(r, flexible);
+        wire_skip_tags(r, flexible);
     }
 }
 
@@ -128,6 +115,6 @@ bool txn_value_read(struct str bytes, struct arena *a, struct txn_record *out, s
     out->start_ms = rd_i64(&r);
     if (out->start_ms < -1)
         rd_fail(&r, "its start is before all time");
-    skip_tags(&r, flexible);
+    wire_skip_tags(&r, flexible);
     return rd_ok(&r) || err_set(e, ERR_CORRUPT, "state of a transaction: %s", rd_why(&r));
 }

@@ -37,25 +37,24 @@ static size_t least(const struct wire_msg *m, int version, bool flexible)
     return n;
 }
 
-static void skip_tags(struct reader *w)
+void wire_skip_tags(struct rd *r, bool flexible)
 {
-    for (uint32_t n = w->flexible ? rd_uvarint(&w->r) : 0; n > 0 && rd_ok(&w->r); n--) {
-        rd_uvarint(&w->r);
-        rd_skip(&w->r, rd_uvarint(&w->r));
+    for (uint32_t n = flexible ? rd_uvarint(r) : 0; n > 0 && rd_ok(r); n--) {
+        rd_uvarint(r);
+        rd_skip(r, rd_uvarint(r));
     }
 }
 
-/* A length or count; -1 is null. */
-static int64_t read_length(struct reader *w, bool is_short)
+int64_t wire_length(struct rd *r, bool flexible, bool is_short)
 {
-    if (w->flexible)
-        return (int64_t)rd_uvarint(&w->r) - 1;
-    return is_short ? rd_i16(&w->r) : rd_i32(&w->r);
+    if (flexible)
+        return (int64_t)rd_uvarint(r) - 1;
+    return is_short ? rd_i16(r) : rd_i32(r);
 }
 
 static struct str read_str(struct reader *w, bool is_short, bool null_ok)
 {
-    int64_t n = read_length(w, is_short);
+    int64_t n = wire_length(&w->r, w->flexible, is_short);
 
     if (is_short && n > INT16_MAX) {
         rd_fail(&w->r, "a string is over 32767 bytes");
@@ -104,7 +103,7 @@ static size_t element_least(const struct reader *w, const struct wire_field *f)
 
 static void read_list(struct reader *w, const struct wire_field *f, char *out)
 {
-    int64_t n = read_length(w, false);
+    int64_t n = wire_length(&w->r, w->flexible, false);
     bool null_ok = f->kind == WIRE_LIST_N || f->kind == WIRE_STRS_N;
     size_t size = element_size(f), each = element_least(w, f);
     void *list = NULL;
@@ -241,7 +240,7 @@ static void read_struct(struct reader *w, const struct wire_msg *m, char *out)
         else
             set_default(&m->fields[i], out);
     }
-    skip_tags(w);
+    wire_skip_tags(&w->r, w->flexible);
 }
 
 bool wire_read(const struct wire_in *in, const struct wire_msg *m, void *out, struct err *e)

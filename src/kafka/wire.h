@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/rd.h"
 #include "log/log.h"
 
 enum wire_kind {
@@ -81,6 +82,10 @@ struct wire_in {
     bool flexible;
     bool rest_ok; // bytes behind the message are passed over
 };
+
+/* What messages are made of, for who reads a part of one: a length or count, -1 is null; tags that nobody looks at (KIP-482). */
+int64_t wire_length(struct rd *r, bool flexible, bool is_short);
+void wire_skip_tags(struct rd *r, bool flexible);
 
 /* Every field has the value of a version without it; lists are empty. */
 void wire_default(const struct wire_msg *m, void *out);

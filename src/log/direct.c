@@ -160,6 +160,15 @@ static bool is_written_now(const struct direct *d, const struct seg *s)
     return false;
 }
 
+/* REQUIRES lock. */
+static bool all_written(const struct direct *d)
+{
+    for (size_t i = 0; i < DIRECT_WRITERS; i++)
+        if (d->writers[i].seg)
+            return false;
+    return !d->queue;
+}
+
 /*
  * The first in the queue whose segment no writer is at, taken out; NULL: none. Two pieces of a segment share a block, which has to be as
  * the second one has it. REQUIRES lock.
@@ -195,18 +204,16 @@ static void write_all(void *writer)
             continue;
         }
         w->seg = p->seg;
-        d->writing++;
         mutex_unlock(&d->lock);
         ok = write_piece(p, &e);
         mutex_lock(&d->lock);
         w->seg = NULL;
-        d->writing--;
         if (!ok && d->ok)
             d->err = e;
         d->ok = d->ok && ok;
         p->waits = false;
         (void)unref(p); // never the last one: the list keeps what waits
-        if (p == d->awaited || (!d->queue && d->writing == 0))
+        if (p == d->awaited || all_written(d))
             cond_signal(&d->written);
         if (d->queue || d->stop) // perhaps it waited for the segment
             cond_broadcast(&d->more);
@@ -277,7 +284,7 @@ static bool wait_written(struct direct *d, struct err *e)
     bool ok;
 
     mutex_lock(&d->lock);
-    while (d->queue || d->writing > 0)
+    while (!all_written(d))
         cond_wait(&d->written, &d->lock);
     ok = d->ok;
     if (!ok)

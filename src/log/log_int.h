@@ -449,7 +449,7 @@ enum { DIRECT_WRITERS = 2 };
 
 struct direct_writer {
     struct direct *direct;
-    const struct seg *seg; // direct.lock: what it writes to now
+    const struct seg *seg; // direct.lock: what it writes to now; NULL: nothing
     struct thread thread;
 };
 
@@ -461,7 +461,6 @@ struct direct {
     struct piece *newest, *oldest;     // lock: those in memory
     size_t count, most;                // lock: of them
     struct piece *queue, **queue_tail; // lock: to be written
-    size_t writing;                    // lock: those that are
     const struct piece *awaited;       // lock: whose end is waited for; NULL: that of all
     int64_t used_ns;                   // lock: when the last was begun
     bool stop;                         // lock

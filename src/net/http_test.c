@@ -3,17 +3,15 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "net/testclient.h"
 #include "os/os.h"
 #include "os/tempdir.h"
 #include "os/thread.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 /* ---- the door under test ---- */
@@ -160,18 +158,6 @@ struct rig {
     struct net *net;
     int port, fd;
 };
-
-static int dial(int port)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct timeval most = {.tv_sec = 10};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    OK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0);
-    OK(connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0);
-    return fd;
-}
 
 static struct rig rig_start(void)
 {

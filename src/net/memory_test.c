@@ -7,12 +7,11 @@
 #include "base/be.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "net/testclient.h"
 #include "os/thread.h"
 
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum {
@@ -33,21 +32,6 @@ enum what {
     HANG_UP,      // conn_close() when it is whole, without taking it
     CUT           // conn_abort()
 };
-
-/* ---- a client that blocks, at most ten seconds ---- */
-
-static int dial(int port)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct timeval most = {.tv_sec = 10};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    OK(fd >= 0);
-    OK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0);
-    OK(connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0);
-    return fd;
-}
 
 static void say(int fd, const void *p, size_t n)
 {
@@ -448,7 +432,7 @@ TEST(a_connection_that_is_cut_releases_once)
     mem_free(m);
 }
 
-/* What was whole when it was first seen is asked for nowhere. */
+/* A message that is whole when it is first seen gets no memory: it would be copied there. */
 TEST(memory_is_asked_for_only_when_more_is_to_come)
 {
     int port, fd;

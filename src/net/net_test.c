@@ -4,34 +4,17 @@
 #include "base/be.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "net/testclient.h"
 #include "os/os.h"
 #include "os/tempdir.h"
 #include "os/thread.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
-
-/* ---- a client that blocks, at most ten seconds ---- */
-
-static int dial(int port)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct timeval most = {.tv_sec = 10};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    OK(fd >= 0);
-    OK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0);
-    OK(connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0);
-    return fd;
-}
 
 static void say(int fd, const void *p, size_t n)
 {

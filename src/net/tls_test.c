@@ -3,19 +3,17 @@
 #include "base/mem.h"
 #include "base/test.h"
 #include "net/http.h"
+#include "net/testclient.h"
 #include "os/os.h"
 #include "os/tempdir.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 enum { BIG = 3 << 20 };
@@ -102,18 +100,6 @@ static void tear_down(void)
     OK(os_remove_tree(os_real(), dir, &e));
 }
 
-static int dial(void)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct timeval most = {.tv_sec = 10};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    OK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0);
-    OK(connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0);
-    return fd;
-}
-
 struct client {
     SSL_CTX *ctx;
     SSL *ssl;
@@ -122,7 +108,7 @@ struct client {
 
 static struct client client_open(int version)
 {
-    struct client c = {.ctx = SSL_CTX_new(TLS_client_method()), .fd = dial()};
+    struct client c = {.ctx = SSL_CTX_new(TLS_client_method()), .fd = dial(port)};
 
     (void)SSL_CTX_set_max_proto_version(c.ctx, version);
     c.ssl = SSL_new(c.ctx);
@@ -284,7 +270,7 @@ TEST(old_versions_and_plain_text_are_refused)
     c = client_open(TLS1_1_VERSION);
     OK(SSL_connect(c.ssl) != 1);
     client_close(&c);
-    fd = dial();
+    fd = dial(port);
     OK(send(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27, MSG_NOSIGNAL) == 27);
     while (recv(fd, answer, sizeof answer, 0) > 0)
         OK(memmem(answer, sizeof answer, "200 OK", 6) == NULL);
