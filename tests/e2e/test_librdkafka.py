@@ -79,7 +79,7 @@ def suite(request, built, module_project):
 def test_librdkafka(suite, name):
     result = suite.result(name)
     if result.state != "PASSED":
-        end = result.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        end = [line for line in result.log.read_text(errors="replace").splitlines() if "<MAIN>" not in line][-LOG_LINES:]
         pytest.fail(f"{name}: {result.state} {result.why}\n" + "\n".join(end), pytrace=False)
 
 
