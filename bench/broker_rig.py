@@ -29,13 +29,16 @@ def made(broker, topic):
     return topic
 
 
-def acked(address, topic, partitions=12, rate=10_000, seconds=4, size=1024, disk=False):
-    """The median and the p99 of milliseconds that acknowledgements take, and how late the client was; disk: and then of the disk alone."""
-    args = (address, topic, partitions, rate, seconds, size)
-    if not disk:
-        return load(*args, program="bench_kafka_ack")
+def acked(address, topic, partitions=12, rate=10_000, seconds=4, size=1024):
+    """The median and the p99 of milliseconds that acknowledgements take, and how late the client was."""
+    return load(address, topic, partitions, rate, seconds, size, program="bench_kafka_ack")
+
+
+def acked_beside_disk(address, topic, partitions=12, rate=10_000, seconds=4, size=1024):
+    """The same with the disk alone in turns: what acked() tells, that of the disk, and of each pair of turns the median and the p99 of both."""
     with tempfile.NamedTemporaryFile(dir=BUILD) as file:
-        return load(*args, file.name, program="bench_kafka_ack")
+        told = load(address, topic, partitions, rate, seconds, size, file.name, program="bench_kafka_ack")
+    return told[-6:-3], told[-3:], [told[i:i + 4] for i in range(0, len(told) - 6, 4)]
 
 
 def resident_mb(pid):

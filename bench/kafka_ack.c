@@ -10,7 +10,8 @@
  *
  * With FILE the same three of the disk alone: what is due is written over whole pages of a file of real blocks, and one fdatasync later
  * all of that is acknowledged; what came due meanwhile has waited since then. No broker that syncs can do better on this disk. The two take
- * turns of a quarter of a second: a disk that others use is quick in one second and slow in the next, and so is a processor.
+ * turns of a quarter of a second: a disk that others use is quick in one second and slow in the next, and so is a processor. Before
+ * all that then a line for each pair of turns: the median and the 99th percentile of the broker's, and those of the disk's.
  *
  * It is one thread that sleeps until something is due or has come, and the requests are made beforehand: a client library hands
  * each record from thread to thread and takes more of the machine than a broker does, so that where cores are few its own wait
@@ -235,19 +236,32 @@ static void plan(struct run *r, char **arg)
     r->late_ns = MEM_ARRAY(int64_t, r->total);
 }
 
-/* Of all but the first second, in milliseconds. */
-static double part(const struct run *r, int64_t *ns, int64_t percent)
+/* The percentile of so many, in milliseconds. */
+static double part(int64_t *ns, int64_t count, int64_t percent)
 {
-    int64_t *counted = ns + r->rate, count = r->total - r->rate;
-
-    qsort(counted, (size_t)count, sizeof *counted, by_size);
-    return (double)counted[count * percent / 100] / 1e6;
+    qsort(ns, (size_t)count, sizeof *ns, by_size);
+    return (double)ns[count * percent / 100] / 1e6;
 }
 
+/* Of all but the first second. */
 static void tell(const struct run *r)
 {
-    (void)printf("%.3f %.3f %.3f\n", part(r, r->latency_ns, 50), part(r, r->latency_ns, 99),
-                 part(r, r->late_ns, 99));
+    int64_t count = r->total - r->rate, *latency = r->latency_ns + r->rate, *late = r->late_ns + r->rate;
+
+    (void)printf("%.3f %.3f %.3f\n", part(latency, count, 50), part(latency, count, 99),
+                 part(late, count, 99));
+}
+
+static void tell_turns(const struct run *broker, const struct run *disk)
+{
+    int64_t count = broker->rate / TURNS_A_SECOND;
+
+    for (int64_t i = broker->rate; i < broker->total; i += count) {
+        int64_t *a = broker->latency_ns + i, *b = disk->latency_ns + i;
+
+        (void)printf("%.3f %.3f %.3f %.3f\n", part(a, count, 50), part(a, count, 99), part(b, count, 50),
+                     part(b, count, 99));
+    }
 }
 
 int main(int argc, char **argv)
@@ -277,6 +291,8 @@ int main(int argc, char **argv)
         if (argc == 8)
             run_disk(&disk);
     }
+    if (argc == 8)
+        tell_turns(&broker, &disk); // first: the other lines sort all together
     tell(&broker);
     if (argc == 8)
         tell(&disk);
