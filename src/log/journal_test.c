@@ -291,9 +291,10 @@ TEST(groups_of_older_logs_begin_at_sectors)
     ram_free(r);
 }
 
-TEST(a_refused_group_leaves_nothing)
+/* Its first write is past the page cache, its second one, if that was not taken, the usual way. */
+TEST(a_write_that_is_not_taken_directly_goes_the_usual_way)
 {
-    static const size_t len[] = {50, 50, 50, 50};
+    static const size_t len[] = {50, 50, 50, 50}, long_one[] = {1 << 20};
     struct ram *r = fresh();
     struct os_fault f;
     struct journal j;
@@ -303,8 +304,40 @@ TEST(a_refused_group_leaves_nothing)
     os_fault_init(&f, ram_os(r), OS_FAULT_SHORT, UINT32_MAX, false);
     OK(open_at(&j, &f.os, (struct journal_start){0}, 1, &s, &e));
     OK(write_group(&j, len, 1, &e));
-    f.countdown = 0; // the next write is cut in half: its first two frames are whole
-    OK(!write_group(&j, len, 4, &e) && e.kind == ERR_FULL);
+    f.countdown = 0; // cut in half: its first two frames are whole
+    OK(write_group(&j, len, 4, &e) && f.hits == 1);
+    OK(write_group(&j, len, 1, &e));
+    journal_close(&j);
+    OK(open_at(&j, ram_os(r), (struct journal_start){0}, 2, &s, &e) && s.n == 6);
+    os_close(j.os, j.file[0].direct); // as where the file system knows no such way
+    j.file[0].direct = -1;
+    OK(write_group(&j, len, 2, &e));
+    journal_close(&j);
+    OK(open_at(&j, ram_os(r), (struct journal_start){0}, 3, &s, &e) && s.n == 8);
+    j.max_bytes = 4 << 20;
+    OK(write_group(&j, long_one, 1, &e)); // more than goes directly
+    OK(write_group(&j, len, 2, &e));
+    journal_close(&j);
+    OK(open_at(&j, ram_os(r), (struct journal_start){0}, 4, &s, &e) && s.n == 11);
+    journal_close(&j);
+    ram_free(r);
+}
+
+TEST(a_refused_group_leaves_nothing)
+{
+    static const size_t len[] = {50, 50, 50, 50};
+    struct ram *r = fresh();
+    struct os_fault direct, usual;
+    struct journal j;
+    struct seen s;
+    struct err e;
+
+    os_fault_init(&usual, ram_os(r), OS_FAULT_SHORT, UINT32_MAX, false);
+    os_fault_init(&direct, &usual.os, OS_FAULT_ENOSPC, UINT32_MAX, false);
+    OK(open_at(&j, &direct.os, (struct journal_start){0}, 1, &s, &e));
+    OK(write_group(&j, len, 1, &e));
+    direct.countdown = usual.countdown = 0; // refused, and cut in half: its first two frames are whole
+    OK(!write_group(&j, len, 4, &e) && e.kind == ERR_FULL && direct.hits + usual.hits == 2);
     journal_close(&j);
     OK(open_at(&j, ram_os(r), (struct journal_start){0}, 2, &s, &e) && s.n == 1);
     OK(write_group(&j, len, 4, &e));

@@ -513,6 +513,7 @@ struct journal_start {
 
 struct journal_file {
     int fd;
+    int direct;    // past the page cache; -1: not on this file system
     int64_t size;  // of the file: all of it real blocks
     uint64_t last; // committer: sequence of the last frame in it; a checkpoint at or above frees it
 };
@@ -525,8 +526,9 @@ struct journal {
     uint64_t run;
     /* committer */
     int cur;
-    int64_t pos;   // where the next group goes in cur
-    uint64_t next; // sequence of the next frame
+    int64_t pos;     // where the next group goes in cur
+    uint64_t next;   // sequence of the next frame
+    uint8_t *memory; // of a group that goes past the page cache
 };
 
 bool journal_create(struct os *os, const char *dir, int64_t bytes, struct err *e) MUST_CHECK;
