@@ -20,6 +20,13 @@ def test_twenty_kills():
     assert done.returncode == 0 and "no anomaly" in done.stdout
 
 
+@pytest.mark.parametrize("plant", sorted(path.name for path in (ROOT / "tests/history/plants").glob("*.patch")))
+def test_a_plant_is_of_these_sources(plant):
+    """With the lines around it as they are: `make plants` takes long and is run seldom."""
+    done = subprocess.run(["patch", "--dry-run", "-p1", "-F0", "-f", "-i", ROOT / "tests/history/plants" / plant], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def judge(tmp_path, lines, every, committed=None):
     """Anomalies in a history of one partition, t-0; lines are (client, line without its time), which is their place."""
     files = {}
