@@ -52,15 +52,15 @@ static bool beside_program(char *out, size_t size)
     return false;
 }
 
-static bool load(const char *library, struct err *e)
+static bool load(const char *path, struct err *e)
 {
     char beside[PATH_MAX + 32];
     const char *env = getenv("TARN_DUCKDB"); // NOLINT(concurrency-mt-unsafe): nothing here sets it
-    if (!library && env && *env)
-        library = env;
-    if (!library)
-        library = beside_program(beside, sizeof(beside)) ? beside : TARN_DUCKDB_SO;
-    void *so = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    if (!path && env && *env)
+        path = env;
+    if (!path)
+        path = beside_program(beside, sizeof(beside)) ? beside : TARN_DUCKDB_SO;
+    void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!so) {
         const char *why = dlerror(); // NOLINT(concurrency-mt-unsafe): under load_lock
         return err_set(e, ERR_NOT_FOUND,
@@ -68,15 +68,15 @@ static bool load(const char *library, struct err *e)
     }
     if (!fill(so, e)) {
         dlclose(so);
-        return err_wrap(e, "%s", library);
+        return err_wrap(e, "%s", path);
     }
     return true;
 }
 
-bool duck_load(const char *library, struct err *e)
+bool duck_load(const char *path, struct err *e)
 {
     mutex_lock(&load_lock);
-    bool ok = loaded || load(library, e);
+    bool ok = loaded || load(path, e);
     loaded = ok;
     mutex_unlock(&load_lock);
     return ok;

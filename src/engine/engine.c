@@ -18,7 +18,7 @@ static char *copy_or_null(const char *s)
 struct engine *engine_new(const struct engine_options *o)
 {
     struct engine *en = MEM_NEW(struct engine);
-    en->library = copy_or_null(o->library);
+    en->duckdb = copy_or_null(o->duckdb);
     en->temp_dir = copy_or_null(o->temp_dir);
     en->memory_bytes = o->memory_bytes ? o->memory_bytes : MEMORY_MIB * (int64_t)MIB;
     en->threads = o->threads ? o->threads : os_cores() < THREADS_MAX ? os_cores() : THREADS_MAX;
@@ -44,7 +44,7 @@ void engine_free(struct engine *en)
     for (size_t i = 0; en->readable[i]; i++)
         mem_free(en->readable[i]);
     mem_free(en->readable);
-    mem_free(en->library);
+    mem_free(en->duckdb);
     mem_free(en->temp_dir);
     mutex_fini(&en->lock);
     mem_free(en);
@@ -107,7 +107,7 @@ static bool open_database(struct engine *en, struct err *e)
     duckdb_config config = NULL;
     char *why = NULL;
 
-    if (!duck_load(en->library, e))
+    if (!duck_load(en->duckdb, e))
         return false;
     if (en->temp_dir && !os_make_dirs(os_real(), en->temp_dir, e))
         return false;

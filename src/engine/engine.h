@@ -31,7 +31,7 @@ struct session;
 struct result;
 
 struct engine_options {
-    const char *library;  // libduckdb.so; NULL: $TARN_DUCKDB, beside the program, or where the build found it
+    const char *duckdb;   // libduckdb.so; NULL: $TARN_DUCKDB, beside the program, or where the build found it
     const char *temp_dir; // where large queries spill; NULL: they do not
     const char *const *readable; // folders whose files SQL may read, NULL-terminated; NULL: only temp_dir
     int64_t memory_bytes;        // DuckDB's own limit. 0: 512 MiB

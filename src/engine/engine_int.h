@@ -21,13 +21,13 @@ struct duck {
 };
 extern struct duck duck; // filled once, under the lock of the engine that opens first
 
-/* Loads the library, once for the process; `library` as in engine_options. */
-bool duck_load(const char *library, struct err *e) MUST_CHECK;
+/* Loads the library, once for the process; `path` as duckdb in engine_options. */
+bool duck_load(const char *path, struct err *e) MUST_CHECK;
 /* e from DuckDB's kind and message; frees nothing. False. */
 bool duck_error(struct err *e, duckdb_error_type type, const char *message);
 
 struct engine {
-    char *library, *temp_dir;
+    char *duckdb, *temp_dir;
     char **readable;
     int64_t memory_bytes;
     int threads;

@@ -66,7 +66,7 @@ TEST(no_library_is_a_clear_error)
 {
     struct err e;
     struct session *s;
-    struct engine *en = engine_new(&(struct engine_options){.library = "no-such-library"});
+    struct engine *en = engine_new(&(struct engine_options){.duckdb = "there-is-no-libduckdb.so"});
     OK(!session_open(en, &s, &e) && e.kind == ERR_NOT_FOUND && strstr(e.msg, "TARN_DUCKDB"));
     engine_free(en);
 }

@@ -291,7 +291,7 @@ TEST(groups_of_older_logs_begin_at_sectors)
     ram_free(r);
 }
 
-/* Its first write is past the page cache, its second one, if that was not taken, the usual way. */
+/* A group is written past the page cache first; if that was not taken, once more, the usual way. */
 TEST(a_write_that_is_not_taken_directly_goes_the_usual_way)
 {
     static const size_t len[] = {50, 50, 50, 50}, long_one[] = {1 << 20};

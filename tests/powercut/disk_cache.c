@@ -20,7 +20,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SECTOR = 512, SECTORS_MAX = 1 << 20, EVICT_ONE_IN = 4 };
+enum {
+    SECTOR = 512,
+    SECTORS_MAX = 1 << 20,
+    EVICT_ONE_IN = 4, // writes: then a sector is brought to the file
+};
 
 static struct stat disk;
 static uint8_t *now; // as the machine sees it
@@ -141,8 +145,28 @@ int fallocate64(int fd, int mode, off64_t at, off64_t n)
     return 0;
 }
 
+static int sync_with(int fd, long call)
+{
+    if (!is_disk(fd))
+        return (int)syscall(call, fd);
+    if (flush(fd))
+        return 0;
+    errno = EIO;
+    return -1;
+}
+
+int fdatasync(int fd)
+{
+    return sync_with(fd, SYS_fdatasync);
+}
+
+int fsync(int fd)
+{
+    return sync_with(fd, SYS_fsync);
+}
+
 /*
- * A flush that the kernel asks for gets no further than to the thread that does the disk's work: it does what a request's pieces
+ * In Linux 6.1 a flush that the kernel asks for gets no further than to the thread that does the disk's work: it does what a request's pieces
  * say, and a flush has none (do_io() in arch/um/drivers/ubd_kern.c, which would sync the file, is called for each piece). So they are
  * seen here, where that thread tells the kernel which requests are done.
  */
